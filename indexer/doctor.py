@@ -310,6 +310,10 @@ class Doctor:
             detail = f"process {pid} is stopped: changes are not followed"
             yield _fault("daemon", detail, f"kill -CONT {pid}")
             return
+        if holder.trouble:
+            detail = f"process {holder.pid}: {holder.trouble}, so changes wait"
+            yield _fault("daemon", detail, "see the log: journalctl -u music-watcher")
+            return
         old = _old_settings(holder, self._settings)
         if old is not None:
             yield _warning("daemon", f"process {holder.pid} {old}", _RESTART)

@@ -297,4 +297,5 @@ class Daemon(Loop):
             self._change_log.pace,
             log_is_held=self._database.log_is_held,
             reload=self._reload.info if self._reload else ReloadInfo(),
+            trouble=(self._trouble.words, self._trouble.since_ms),
         )

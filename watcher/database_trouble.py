@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -19,10 +20,14 @@ _FOR_GOOD: Final = (
     errors.DatabaseDamaged, errors.DatabaseNewer, errors.DatabaseMissing, errors.LogLost,
 )  # fmt: skip
 _REASONS: Final = (
-    (errors.DatabaseBusy, "database busy"),
-    (errors.DatabaseFull, "database full"),
-    (errors.DatabaseError, "database trouble"),
+    (errors.DatabaseBusy, "database busy", "another program holds the index"),
+    (errors.DatabaseFull, "database full", "the disk of the index is full"),
+    (errors.DatabaseError, "database trouble", "the index cannot be read or written"),
 )
+_OTHER: Final = ("readers lost", "files cannot be read now")
+"""A kind of error, its name in the log, and what `indexer status` says."""
+_SAID_AGAIN_S: Final = (60.0, 3600.0)
+"""The first and the longest time between two log lines about the same trouble. A guess."""
 
 
 class DatabaseTrouble:
@@ -32,10 +37,17 @@ class DatabaseTrouble:
         self.until: float | None = None
         """When to try again; None: there is no error."""
         self.reason = ""
+        self.words = ""
+        """What `indexer status` says of it; empty: there is none."""
+        self.since_ms = 0
+        """Since when there is trouble (Unix milliseconds); 0: there is none."""
         self._database = database
         self._longest_pause_s = longest_pause_s
         self._log = log
         self._pause_s = 0.0
+        self._tries = 0
+        self._say_at = 0.0
+        self._say_pause_s = 0.0
 
     def explained(self) -> AbstractContextManager[None]:
         """Turn errors of SQLite into errors of our own."""
@@ -50,20 +62,35 @@ class DatabaseTrouble:
         if isinstance(error, _FOR_GOOD):
             raise error
         is_new = self.until is None
-        known = (words for kind, words in _REASONS if isinstance(error, kind))
-        self.reason = next(known, "readers lost")
+        known = (words for kind, *words in _REASONS if isinstance(error, kind))
+        before = self.reason
+        self.reason, self.words = next(known, _OTHER)
         longest_s = max(self._longest_pause_s, _FIRST_PAUSE_S)
         self._pause_s = _FIRST_PAUSE_S if is_new else min(self._pause_s * 2, longest_s)
         self.until = now + self._pause_s
-        again = f"again in {self._pause_s:g} s"
-        self._log.warning(self.reason, detail=str(error), action=again)
+        if is_new:
+            self.since_ms, self._tries = time.time_ns() // 1_000_000, 0
+        self._tries += 1
+        self._say(str(error), now, is_new=is_new or self.reason != before)
         return is_new
+
+    def _say(self, detail: str, now: float, *, is_new: bool) -> None:
+        """Log at once; again, where it lasts, after pauses that grow; at each try with `-v`."""
+        is_due = is_new or now >= self._say_at
+        if is_due:
+            first_s, longest_s = _SAID_AGAIN_S
+            self._say_pause_s = first_s if is_new else min(self._say_pause_s * 2, longest_s)
+            self._say_at = now + self._say_pause_s
+        say = self._log.warning if is_due else self._log.debug
+        say(self.reason, detail=detail, tries=self._tries, action=f"again in {self._pause_s:g} s")
 
     def end(self) -> None:
         """Note that work succeeded."""
         if self.until is not None:
-            self._log.info("trouble over", reason=self.reason)
-        self.until = None
+            lasted_s = max(0, round(time.time() - self.since_ms / 1000))
+            fields = {"reason": self.reason, "tries": self._tries, "lasted_s": lasted_s}
+            self._log.info("trouble over", **fields)
+        self.until, self.words, self.since_ms = None, "", 0
 
 
 _MOST: Final = 3

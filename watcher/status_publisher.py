@@ -37,6 +37,8 @@ class StatusPublisher:
         self._engine = engine
         self._published = LockInfo(os.getpid(), "daemon", pid_namespace=pid_namespace())
         self._unwatched_since_ms = 0
+        self._is_untold = False
+        """Whether what was to be published last could not be written."""
 
     def publish(
         self,
@@ -46,8 +48,12 @@ class StatusPublisher:
         *,
         log_is_held: bool = False,
         reload: ReloadInfo = _NEVER,
+        trouble: tuple[str, int] = ("", 0),
     ) -> None:
-        """Publish how many folders are watched, the state of each root, and what went wrong."""
+        """Publish how many folders are watched, the state of each root, and what went wrong.
+
+        `trouble` says why changes wait, and since when (Unix milliseconds).
+        """
         watched = unwatched = 0
         states: dict[str, str] = {}
         away: dict[str, str] = {}
@@ -85,12 +91,18 @@ class StatusPublisher:
             looked_at_ms,
             self._log_inodes,
             self._published.pid_namespace,
+            *trouble,
         )
-        if status == self._published:
+        is_new = status != self._published
+        if not (is_new or self._is_untold):
             return
         totals = structs.replace(status.totals, bytes_written=written_by_this())
         status = self._published = structs.replace(status, totals=totals)
         try:
             self._lock.publish(status)
         except OSError as error:  # the disk of the database is full: the next write may fit
-            self._log.warning("status untold", detail=error.strerror)
+            if is_new:
+                self._log.warning("status untold", detail=error.strerror)
+            self._is_untold = True
+        else:
+            self._is_untold = False

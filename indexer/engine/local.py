@@ -150,7 +150,12 @@ class LocalEngine:
             with collector_relaxed() if is_large else nullcontext():
                 known = {row.hint: row for row in rows}
                 jobs = ReadJobs(
-                    self._connection, scan_id, known, self.readers.declined, self._background
+                    self._connection,
+                    scan_id,
+                    known,
+                    self.readers.declined,
+                    self._background,
+                    newest_before=before,
                 )
                 isolated = self._is_patient and before > 0
                 self._run_scans(hints, jobs, isolated=isolated)

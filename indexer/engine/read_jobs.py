@@ -40,16 +40,20 @@ class ReadJobs:
         hint_rows: dict[Hint, PendingRow],
         declined: set[int],
         background: BackgroundReads | None,
+        *,
+        newest_before: int = 0,
     ) -> None:
         """`hint_rows` are the hints' own rows; those that are needed, too, are added.
 
         So are rows of files that are being read in the `background` already, to `declined`.
+        `newest_before` is the id of the newest row when the run began.
         """
         self.hint_rows = hint_rows
         self._connection = connection
         self._run_id = run_id
         self._declined = declined
         self._background = background
+        self._newest_before = newest_before
 
     def durable(self, hint: Hint, plans: Iterable[Plan]) -> list[ReadJob]:
         """One row for each chunk, in one transaction; the first writes the hint's own row, too.
@@ -76,8 +80,18 @@ class ReadJobs:
         )
 
     def _own_row(self, hint: Hint, now_ms: int) -> PendingRow:
-        """The hint's own row, which is written when there is something to do for it."""
+        """The hint's own row, which is written when there is something to do for it.
+
+        That of a daemon's look at everything stands for all that earlier looks have left undone: a
+        disk that takes some writes and refuses others would have each of them leave more rows.
+        """
         if hint not in self.hint_rows:
+            limited = None if self._background is None else self._background.limited
+            is_everything = hint.recursive and not hint.folder and not hint.reread
+            if limited is not None and is_everything and not self._run_id:
+                pending.drop_unanswered(
+                    self._connection, hint.root_id, self._newest_before, limited.row_ids
+                )
             row = pending.enqueue(self._connection, hint, now_ms, scan_id=self._run_id)
             self.hint_rows[hint] = row
         return self.hint_rows[hint]

@@ -14,7 +14,7 @@ from msgspec import UNSET, Struct
 from indexer import paths
 from indexer.disk import filesystem
 from indexer.disk.filesystem import Disk
-from indexer.disk.mounts import is_share, read_mounts
+from indexer.disk.mounts import is_share, mount_of, read_mounts
 from indexer.reports.metrics import vitals
 from indexer.results import report, status_report
 from indexer.roots.automounts import Touches
@@ -79,6 +79,7 @@ def status(
         found = in_index(connection, _away(connection, standing), _now_ms())
         runs = tuple(_scan_row(row) for row in scans.newest(connection, _SCANS_SHOWN))
     found_live = vitals(settings, dispatcher, runs, standing)
+    trouble = trouble_of(database, dispatcher)
     return status_report.Status(
         database=os.fspath(database),
         size=_size(database),
@@ -90,14 +91,18 @@ def status(
         problems=troubles,
         pending=waiting,
         oldest_pending_seconds=_age_s(oldest_ms),
-        daemon=_daemon(dispatcher),
+        daemon=_daemon(dispatcher, trouble),
         scans=runs,
         picture_problems=bad_pictures,
         playlist_problems=bad_playlists,
         artwork_waiting=artwork_waiting,
         health=tuple(
             health_lines(
-                found, found_live["roots"], dispatcher, found_live.get("queues", {}).values()
+                found,
+                found_live["roots"],
+                dispatcher,
+                found_live.get("queues", {}).values(),
+                trouble=trouble,
             )
         ),
         damaged=cut_short,
@@ -199,7 +204,9 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _daemon(dispatcher: LockInfo | None) -> status_report.DaemonStatus:
+def _daemon(
+    dispatcher: LockInfo | None, trouble: tuple[str, int | None] | None
+) -> status_report.DaemonStatus:
     if dispatcher is None or dispatcher.role != "daemon":
         return status_report.DaemonStatus()
     return status_report.DaemonStatus(
@@ -211,7 +218,27 @@ def _daemon(dispatcher: LockInfo | None) -> status_report.DaemonStatus:
         engine=dispatcher.engine,
         queue_trouble=dispatcher.queue_trouble or None,
         log_is_held=dispatcher.log_is_held,
+        trouble=trouble[0] if trouble else None,
     )
+
+
+def trouble_of(database: Path, dispatcher: LockInfo | None) -> tuple[str, int | None] | None:
+    """Why changes wait that a daemon has seen, and since when (Unix milliseconds).
+
+    None: it can write them. What it says itself is old where its disk takes no byte more.
+    """
+    if dispatcher is None or dispatcher.role != "daemon":
+        return None
+    since_ms = dispatcher.trouble_since_ms or None
+    folder = os.path.realpath(database.parent)
+    mount = mount_of(os.fsencode(folder), read_mounts())
+    if mount is not None and mount.is_read_only:
+        return "the disk of the index is read-only", since_ms
+    if dispatcher.trouble:
+        return dispatcher.trouble, since_ms
+    if not os.statvfs(folder).f_bfree:
+        return "the disk of the index is full", None
+    return None
 
 
 def _state(dispatcher: LockInfo | None, name: str, *, offline: bool) -> str:
@@ -251,8 +278,15 @@ def health_lines(
     roots: Sequence[status_report.RootStatus],
     dispatcher: LockInfo | None,
     queues: Iterable[status_report.QueueStatus] = (),
+    *,
+    trouble: tuple[str, int | None] | None = None,
 ) -> Iterator[status_report.HealthLine]:
-    """What is not well, the worst first. Nothing: all is well."""
+    """What is not well, the worst first. Nothing: all is well.
+
+    `trouble` says why changes wait, and since when (`trouble_of`).
+    """
+    if trouble is not None:
+        yield _line("fault", f"{trouble[0]}: changes wait (see indexer doctor)", trouble[1])
     yield from _of_roots(roots, {} if dispatcher is None else dispatcher.away_since_ms)
     if dispatcher is not None and dispatcher.queue_trouble:
         yield _line("fault", "nothing can be given to the queues now; it stays pending", None)

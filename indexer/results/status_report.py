@@ -30,6 +30,8 @@ class DaemonStatus(Struct, frozen=True, kw_only=True):
     """Why it cannot dispatch work now."""
     log_is_held: bool = False
     """Whether a long read keeps SQLite's log (`wal_size`) from shrinking."""
+    trouble: str | None = None
+    """Why changes wait: what keeps it from reading or writing the index."""
 
 
 class RelayStatus(Struct, frozen=True, kw_only=True):

@@ -88,6 +88,10 @@ class LockInfo(Struct, frozen=True):
     """Of SQLite's files beside the database that a daemon has open."""
     pid_namespace: int = 0
     """To which `pid` belongs: another container has its own. 0: unknown."""
+    trouble: str = ""
+    """Why changes wait: what keeps it from reading or writing the index; empty: nothing."""
+    trouble_since_ms: int = 0
+    """Since when (Unix milliseconds)."""
 
     def pid_here(self) -> int | None:
         """The id of the holder among the processes that this one sees; None: it does not see it."""
@@ -107,8 +111,10 @@ class LockInfo(Struct, frozen=True):
 class DispatchLock:
     """The lock of one database. Use `acquire`, and close it when the work is done."""
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, text: bytes) -> None:
+        """`text` is what the file says."""
         self._fd = fd
+        self._text = text
 
     @classmethod
     def acquire(cls, database: Path, role: str, *, group_may: bool = False) -> DispatchLock | None:
@@ -129,16 +135,30 @@ class DispatchLock:
                 os.fchmod(fd, _GROUP_MODE)  # compared first: only the owner may change it
             os.ftruncate(fd, 0)
             held = LockInfo(os.getpid(), role, pid_namespace=pid_namespace())
-            os.pwrite(fd, msgspec.json.encode(held), 0)
+            text = msgspec.json.encode(held)
+            os.pwrite(fd, text, 0)
         except OSError as error:
             os.close(fd)
             raise _unwritten(path, error) from error
-        return cls(fd)
+        return cls(fd, text)
 
     def publish(self, info: LockInfo) -> None:
-        """Write what `lock_info` returns while this lock is held."""
+        """Write what `lock_info` returns while this lock is held.
+
+        Raises OSError where the disk does not take it; then the file says what it said before.
+        """
         text = msgspec.json.encode(info)
-        os.pwrite(self._fd, text, 0)
+        try:
+            self._write(text)
+        except OSError:
+            with suppress(OSError):  # the room that it had is still its own
+                self._write(self._text)
+            raise
+        self._text = text
+
+    def _write(self, text: bytes) -> None:
+        if os.pwrite(self._fd, text, 0) < len(text):  # as much of it as had room
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.ftruncate(self._fd, len(text))
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 from msgspec import Struct
 
 from indexer import errors
-from indexer.reports.status import Counts, root_statuses
+from indexer.reports.status import Counts, root_statuses, trouble_of
 from indexer.results import status_report
 from indexer.runs.lock import LockInfo, lock_info
 from indexer.store import browse
@@ -47,6 +47,8 @@ class Facts(Struct, frozen=True):
     pending_since_ms: int | None = None
     changed_ms: int | None = None
     now_ms: int = 0
+    trouble: str = ""
+    """Why changes wait that a daemon has seen."""
 
 
 def line_of(facts: Facts) -> Line:
@@ -61,6 +63,8 @@ def line_of(facts: Facts) -> Line:
         names = ", ".join(root.name for root in away)
         note = "; not one of its tracks was dropped" if len(away) == 1 else ""
         return Line("red", f"{names} is offline{note}", (counts,), step=why)
+    if facts.trouble:
+        return Line("red", f"{facts.trouble}: changes wait", (counts,), "indexer doctor")
     return _working(facts, counts) or _resting(facts, counts)
 
 
@@ -134,6 +138,7 @@ class Standing:
                 connection = lookup.connection
                 daemon = lock_info(database)
                 waiting, since_ms = pending.count(connection)
+                trouble = trouble_of(database, daemon)
                 return line_of(
                     Facts(
                         roots=list(root_statuses(connection, daemon, counts.by_root)),
@@ -143,6 +148,7 @@ class Standing:
                         pending_since_ms=since_ms,
                         changed_ms=browse.last_change_ms(connection),
                         now_ms=time.time_ns() // 1_000_000,
+                        trouble=trouble[0] if trouble else "",
                     )
                 )
         except errors.DatabaseMissing:

@@ -144,6 +144,10 @@ def test_a_disk_of_the_index_that_becomes_read_only_ends_nothing_and_loses_nothi
         mount(db.parent, "-o", "remount,abort")
         plant(music, {"b.mp3": tagged(title="B")})
         daemon.await_line("database trouble")
+        status = daemon.status()
+        assert status["daemon"]["trouble"] == "the disk of the index is read-only"
+        assert status["health"][0]["level"] == "fault"
+        assert "the disk of the index is read-only" in status["health"][0]["text"]
         assert "A" in run("search", "a", db=db).out
         assert daemon.end(signal.SIGTERM) == 0
     unmount(db.parent)
@@ -151,3 +155,4 @@ def test_a_disk_of_the_index_that_becomes_read_only_ends_nothing_and_loses_nothi
     with watching(music, db=db, log=tmp_path / "watcher.log") as daemon:
         daemon.shows({"a.mp3": "A", "b.mp3": "B"})
         daemon.is_right()
+        assert daemon.status()["health"] == []

@@ -151,9 +151,13 @@ def test_a_database_whose_disk_is_full_is_filled_up_when_there_is_room(
         plant(music, {path: tagged(title=title) for path, title in expected.items()})
         daemon.await_line("database", "again in")
         assert sum(daemon.recoveries().values()) == 1
+        status = daemon.status()
+        assert status["daemon"]["trouble"] == "the disk of the index is full"
+        assert "the disk of the index is full" in status["health"][0]["text"]
         ballast.unlink()
         daemon.shows({"a.mp3": "A", **expected})
         daemon.is_right()
+        assert daemon.status()["health"] == []
         assert "Traceback" not in daemon.log
 
 

@@ -7,7 +7,7 @@ scan creates keep it.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -99,6 +99,11 @@ WHERE root_id = ?1 AND NOT is_chunk AND NOT scan_id AND NOT reread AND NOT passe
 """
 """Not the oldest hint for all of a root: its scan goes on, and many hints would begin it again for
 ever."""
+_UNANSWERED: Final = """
+SELECT id FROM pending
+WHERE root_id = ? AND id <= ? AND NOT scan_id AND NOT reread AND NOT attempts AND NOT passes
+"""
+_DROP: Final = "DELETE FROM pending WHERE id = ?"
 _OF_ROOT: Final = "DELETE FROM pending WHERE root_id = ?"
 
 
@@ -175,6 +180,20 @@ def drop_hints_beyond(connection: Connection, root_id: int, most: int) -> bool:
         return False
     connection.execute(_DROP_PLAIN_HINTS, (root_id,))
     return True
+
+
+def drop_unanswered(
+    connection: Connection, root_id: int, up_to_id: int, kept: Collection[int]
+) -> None:
+    """Close the rows of a root that a newer hint for all of it stands for, but for those `kept`.
+
+    Neither rows of a run, which counts them, nor those that want files read again, nor those of
+    files that are not whole.
+    """
+    found = [row_id for (row_id,) in select(connection, _UNANSWERED, (root_id, up_to_id))]
+    for row_id in found:
+        if row_id not in kept:
+            connection.execute(_DROP, (row_id,))
 
 
 def add_chunk(

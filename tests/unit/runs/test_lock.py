@@ -27,6 +27,26 @@ def test_what_a_daemon_tells_of_a_thousand_roots_with_long_names_is_read(tmp_pat
     assert lock_info(db) is None
 
 
+def test_what_finds_no_room_leaves_what_was_told_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db = tmp_path / "library.db"
+    told = LockInfo(os.getpid(), "daemon", states={"music": "watching"})
+    more = LockInfo(os.getpid(), "daemon", states={"music": "watching", "m" * 400: "watching"})
+    pwrite = os.pwrite
+    lock = DispatchLock.acquire(db, "daemon")
+    assert lock is not None
+    with closing(lock):
+        lock.publish(told)
+        monkeypatch.setattr(os, "pwrite", lambda fd, text, at: pwrite(fd, text[:400], at))
+        with pytest.raises(OSError, match="No space left"):
+            lock.publish(more)
+        monkeypatch.undo()
+        assert lock_info(db) == told
+        lock.publish(more)
+        assert lock_info(db) == more
+
+
 def test_a_lock_on_a_disk_that_became_read_only_is_released(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import math
 import os
@@ -16,12 +17,14 @@ import pytest
 
 from indexer import errors
 from indexer.ignore_files import path_filter_of
+from indexer.reports.status import health_lines, trouble_of
 from indexer.roots import open_roots
 from indexer.roots.automounts import Touches
 from indexer.roots.registry import root_at
 from indexer.runs.lock import DispatchLock, LockInfo, lock_info
 from indexer.runs.result import Result
 from indexer.settings import Settings
+from indexer.stages.insert import Inserter
 from indexer.store import roots, tracks
 from indexer.store.connection import (
     IndexConnection,
@@ -30,6 +33,7 @@ from indexer.store.connection import (
     select_value,
     write_transaction,
 )
+from indexer.store.problems import InIndex
 from indexer.store.roots import RootRow
 from indexer.store.work import pending
 from tests.corpus import plant, tagged
@@ -430,6 +434,88 @@ def test_what_cannot_be_written_is_looked_at_again_after_pauses_that_grow(
     for _ in range(3):  # artwork: its folder, its album and artist, and that there is no more
         stepped.step()
     assert stepped.daemon.next_turn() > stepped.now
+
+
+def test_trouble_is_told_in_the_status_until_it_is_over(
+    stepped: Stepped, music: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stepped.step()
+    plant(music, {"a.mp3": tagged(title="A")})
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalWork, "look", fails(errors.DatabaseFull("full")))
+        stepped.step()
+        stepped.step(1.0)
+        told = stepped.told
+        since_ms = told.trouble_since_ms
+        assert (told.trouble, since_ms > 0) == ("the disk of the index is full", True)
+        stepped.step(1.0)
+        assert stepped.told.trouble_since_ms == since_ms
+        found = trouble_of(stepped.settings.db, stepped.told)
+        assert found == (told.trouble, since_ms)
+        (line, *_) = health_lines(InIndex(), (), stepped.told, trouble=found)
+        assert line.text == "the disk of the index is full: changes wait (see indexer doctor)"
+    stepped.step(4.0)
+    assert (stepped.told.trouble, stepped.told.trouble_since_ms) == ("", 0)
+    assert trouble_of(stepped.settings.db, stepped.told) is None
+
+
+def test_trouble_that_lasts_is_logged_after_pauses_that_grow(
+    stepped: Stepped, music: Path, monkeypatch: pytest.MonkeyPatch, logged: Callable[[], list[str]]
+) -> None:
+    stepped.step()
+    plant(music, {"a.mp3": tagged(title="A")})
+
+    def troubles() -> int:
+        return logged().count("database full") - 1  # one is about the root
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalWork, "look", fails(errors.DatabaseFull("full")))
+        stepped.step()
+        counts = []
+        for seconds in (59, 60, 120, 240, 480):
+            for _ in range(seconds):
+                stepped.step(1.0)
+            counts.append(troubles())
+        assert counts == [1, 2, 3, 4, 5]
+        patch.setattr(LocalWork, "look", fails(errors.DatabaseBusy("locked")))
+        for _ in range(9):
+            stepped.step(4.0)
+        assert (troubles(), logged().count("database busy")) == (5, 1)
+    stepped.step(4.0)
+    assert logged().count("trouble over") == 1
+
+
+def test_a_status_that_could_not_be_written_is_written_later(
+    stepped: Stepped, monkeypatch: pytest.MonkeyPatch, logged: Callable[[], list[str]]
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(DispatchLock, "publish", fails(OSError(errno.ENOSPC, "no room")))
+        stepped.step()
+        stepped.step()
+    assert not stepped.told.states
+    said = logged().count("status untold")
+    stepped.step()
+    assert stepped.state == "watching"
+    assert logged().count("status untold") == said
+
+
+def test_a_disk_that_refuses_some_writes_does_not_gather_work(
+    stepped: Stepped, music: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stepped.step()
+    with monkeypatch.context() as patch:
+        patch.setattr(Inserter, "write_all", fails(errors.DatabaseFull("full")))
+        counts = []
+        for number in range(9):
+            plant(music, {f"{number}/a.mp3": tagged(title=f"{number}")})
+            stepped.step(4.0)
+            stepped.step(4.0)
+            counts.append(len(pending.all_rows(stepped.connection)))
+        assert counts[-1] <= 4, counts
+    for _ in range(3):
+        stepped.step(4.0)
+    assert stepped.shown == 9
+    assert pending.all_rows(stepped.connection) == []
 
 
 @pytest.mark.parametrize(

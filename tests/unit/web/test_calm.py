@@ -56,6 +56,12 @@ def test_queues_that_do_not_work_are_told() -> None:
     assert (line.colour, line.step) == ("amber", "no Redis answers")
 
 
+def test_a_daemon_that_cannot_write_is_not_called_equal() -> None:
+    line = line_of(replace(CALM, trouble="the disk of the index is read-only"))
+    assert (line.colour, line.step) == ("red", "indexer doctor")
+    assert line.text == "the disk of the index is read-only: changes wait"
+
+
 def test_folders_without_a_watch_are_told() -> None:
     daemon = LockInfo(1, "daemon", unwatched_folders=2, states={"music": "watching"})
     line = line_of(replace(CALM, daemon=daemon))
