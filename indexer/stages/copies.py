@@ -73,7 +73,8 @@ class Copies:
     ) -> IndexedFile | None:
         """The row that takes over from a row whose file is gone: its only copy, added lately.
 
-        None also where another row whose file is gone could be meant as well. A copy that is not
+        Of several, the one that took its very path: an editor has written a temporary file, which
+        was indexed before it got its name. None also where another row whose file is gone could be meant as well. A copy that is not
         wanted any more takes nothing over: it leaves the view as well.
         """
         if known.added_at is None or not hours:
@@ -94,7 +95,9 @@ class Copies:
             for row in rows
             if (row.added_at or 0) >= since_ms and self._is_there(row, path_filter)
         ]
-        heir = self._only(lately, own, by_sound=by_sound)
+        in_place = [row for row in lately if (row.root_id, row.path) == _place(own)]
+        heir = self._only(in_place, own, by_sound=by_sound)
+        heir = heir or self._only(lately, own, by_sound=by_sound)
         if heir is None:
             return None
         older = [row for row in rows if self._may_be_meant(row, heir)]

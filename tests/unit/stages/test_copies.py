@@ -358,6 +358,27 @@ def test_two_equal_files_that_are_swapped_stay_where_their_ids_are(disks: Disks)
     assert set(after.values()) == set(before.values())
 
 
+@pytest.mark.parametrize("order", ["before", "after", "beside"])
+def test_a_temporary_file_that_was_seen_takes_no_id_where_it_replaces_a_duplicate(
+    disks: Disks, order: str
+) -> None:
+    """As an editor saves that writes `x.tmp.mp3` and renames it."""
+    steps = {"before": ["yz", "x"], "after": ["x", "yz"], "beside": ["xyz"]}
+    for names in steps[order]:
+        for name in names:
+            disks.write(disks.music / f"{name}.mp3", recording(1))
+        before = disks.scan()
+    for title in ("Retagged", "Again"):
+        new = disks.write(disks.music / "x.tmp.mp3", recording(1, title), at_s=2_000_000)
+        assert len(disks.scan()) == 4
+        new.rename(disks.music / "x.mp3")
+        assert disks.scan() == before
+        assert ask(disks.library, f"SELECT id FROM library WHERE title = '{title}'") == [
+            (before["music", "x.mp3"],)
+        ]
+    assert disks.library.verify().ok
+
+
 def test_titles_that_are_joined_to_one_file_leave_their_ids_to_none(disks: Disks) -> None:
     """As `cat` joins Ogg files: the end of theirs is the end of the last title."""
     titles = [opus(0, pages) for pages in (10, 20)]
