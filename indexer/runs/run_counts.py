@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from indexer import paths
@@ -229,6 +229,7 @@ def count_moved(
         covered = [row.hint for row in hints if row.scan_id == run]
         covered += scanned if run == scan_id else ()
         before = _counted_as(connection, successions, covered, run)
+        before = _held_of(before, scans.counts_of(connection, run))
         numbers = Counter({Outcome.MOVED: len(successions)})
         numbers.subtract(before)
         scans.add(connection, run, {str(outcome): number for outcome, number in numbers.items()})
@@ -254,6 +255,21 @@ def _counted_as(
         if track_id in ids and kind != ChangeKind.MISSING:
             first.setdefault(track_id, Outcome(kind))
     return Counter(first.get(track_id, Outcome.UNCHANGED) for track_id in ids)
+
+
+def _held_of(before: Tally, counts: Mapping[str, int]) -> Tally:
+    """What of it a run has counted indeed.
+
+    Another look may have written a copy since the run began: the run counts it as unchanged, or has
+    not met it yet.
+    """
+    held: Tally = Counter()
+    for outcome in (Outcome.UNCHANGED, *before.keys() - {Outcome.UNCHANGED}):
+        own = min(before[outcome], counts.get(str(outcome), 0) - held[outcome])
+        held[outcome] += own
+        free = counts.get(str(Outcome.UNCHANGED), 0) - held[Outcome.UNCHANGED]
+        held[Outcome.UNCHANGED] += min(before[outcome] - own, free)
+    return held
 
 
 def _run_of(known: IndexedFile, hints: Iterable[PendingRow]) -> int:

@@ -74,8 +74,9 @@ class Copies:
         """The row that takes over from a row whose file is gone: its only copy, added lately.
 
         Of several, the one that took its very path: an editor has written a temporary file, which
-        was indexed before it got its name. None also where another row whose file is gone could be meant as well. A copy that is not
-        wanted any more takes nothing over: it leaves the view as well.
+        was indexed before it got its name. None also where another row whose file is gone could be
+        meant as well. A copy that is not wanted any more takes nothing over: it leaves the view as
+        well.
         """
         if known.added_at is None or not hours:
             return None

@@ -15,12 +15,15 @@ from msgspec.structs import replace
 
 from indexer.disk import tree
 from indexer.library import Library
-from indexer.model import StampFields
+from indexer.model import Hint, StampFields
+from indexer.runs import run_counts
 from indexer.settings import Settings
 from indexer.stages.copies import MOST
-from indexer.store import scrubs, tracks
-from indexer.store.connection import open_index
+from indexer.stages.finish import Succession
+from indexer.store import roots, scrubs, tracks
+from indexer.store.connection import open_index, write_transaction
 from indexer.store.scrubs import Scrub
+from indexer.store.work import scans
 from tests.recordings import recording
 from tests.trees import ask, dump, newest_change, put, replayed
 from tests.unit.tags.test_ogg_chain import chain
@@ -139,6 +142,34 @@ def test_a_file_whose_row_an_older_one_takes_counts_once(disks: Disks) -> None:
     assert (report.seen, report.moved, report.unchanged, report.missing) == (0, 1, 0, 0)
     told = [(run.counts.moved, run.counts.modified) for run in disks.library.status().scans]
     assert told[:3] == [(1, 0), (1, 0), (1, 0)]
+
+
+@pytest.mark.parametrize(("counts", "left"), [
+    ({"seen": 2, "unchanged": 2}, {"seen": 2, "unchanged": 1, "moved": 1}),
+    ({"seen": 2, "added": 1, "unchanged": 1}, {"seen": 2, "unchanged": 1, "moved": 1}),
+    ({}, {"moved": 1}),
+])  # fmt: skip
+def test_a_copy_that_another_look_added_since_the_run_began_counts_for_no_addition_less(
+    disks: Disks, settings: Settings, counts: dict[str, int], left: dict[str, int]
+) -> None:
+    source = disks.write(disks.music / "a.mp3", recording(1))
+    disks.scan()
+    with closing(open_index(settings.db, write=True)) as connection:
+        (root, _) = roots.watched(connection)
+        known = tracks.in_place(connection, root.id, b"a.mp3")
+        assert known is not None
+        with write_transaction(connection):
+            run = scans.start(connection, "scan", ["music", "other"], 0, alone=False)
+            scans.add(connection, run, counts)
+        disks.copy(source, disks.music / "b.mp3")
+        disks.library.scan()
+        copy = tracks.in_place(connection, root.id, b"b.mp3")
+        assert copy is not None
+        with write_transaction(connection):
+            hint = Hint(root.id, recursive=True)
+            run_counts.count_moved(connection, [Succession(known, copy)], run, [hint])
+        found = scans.counts_of(connection, run)
+        assert {name: number for name, number in found.items() if number} == left
 
 
 def test_a_copy_that_was_seen_before_it_was_whole_keeps_the_id(disks: Disks) -> None:
