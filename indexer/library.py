@@ -44,6 +44,7 @@ from indexer.store.connection import (
     Connection,
     IndexConnection,
     open_index,
+    was_used,
     write_transaction,
 )
 from indexer.store.creation import prepare_folder
@@ -397,6 +398,7 @@ class Library(Lookup):
         from indexer.repair import repair  # late: only this command needs it
 
         self.close()
+        is_index = was_used(self._database)
         lock = wait_for_lock(
             self._database,
             "repair",
@@ -407,7 +409,14 @@ class Library(Lookup):
         if lock is None and stop():
             raise errors.Interrupted("stopped while waiting for another command; nothing was done")
         try:
-            return repair(self._database)
+            done = repair(self._database)
+        except (errors.DatabaseDamaged, errors.DatabaseMissing):
+            if lock is not None and not is_index:
+                lock.discard(self._database)
+                lock = None
+            raise
+        else:
+            return done
         finally:
             if lock is not None:
                 lock.close()

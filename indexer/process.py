@@ -53,6 +53,15 @@ def set_io_priority(value: int) -> None:
         ctypes.CDLL(None).syscall(number, *_THIS_THREAD, value)
 
 
+def keep_own_rights() -> None:
+    """Let no umask take this user's own rights to what this process creates.
+
+    The next process of the same user could not open the lock, nor look into a new folder.
+    """
+    umask = os.umask(0o077)
+    os.umask(umask & 0o077)
+
+
 @contextmanager
 def catching_up() -> Iterator[None]:
     """Idle I/O priority, and SCHED_BATCH; processes that are started within inherit both.

@@ -31,6 +31,7 @@ from indexer.cli.completion import completion_of
 from indexer.cli.completion import run as run_or_complete
 from indexer.cli.output import prepare_streams
 from indexer.cli.session import Session
+from indexer.process import keep_own_rights
 from indexer.store import roots
 from watcher.terminal import Terminal
 
@@ -386,6 +387,7 @@ def _decisions_logged(level: int, *, as_json: bool) -> Iterator[None]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line (without the program's name) and return its exit code."""
     prepare_streams()
+    keep_own_rights()
     session = Session("watcher")
     words = sys.argv[1:] if arguments is None else list(arguments)
     return session.exit_code(lambda: run_or_complete(cli, "watcher", words, session))

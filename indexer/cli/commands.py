@@ -33,7 +33,7 @@ from indexer.cli.completion import run
 from indexer.cli.output import prepare_streams, say
 from indexer.cli.session import Session
 from indexer.cli.terminal import count, file_text
-from indexer.process import relax_collector
+from indexer.process import keep_own_rights, relax_collector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -274,6 +274,7 @@ cli.rare = frozenset((
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; `arguments` default to those of this process."""
     prepare_streams()
+    keep_own_rights()
     session = Session()
     words = list(sys.argv[1:] if arguments is None else arguments)
     relax_collector()  # until this process ends

@@ -120,16 +120,13 @@ class DispatchLock:
     def acquire(cls, database: Path, role: str, *, group_may: bool = False) -> DispatchLock | None:
         """Take the lock; None when another process holds it."""
         path = lock_path(database)
-        try:
-            fd = open_beside(path, database, os.O_RDWR | os.O_CREAT)
-        except OSError as error:
-            raise _unwritten(path, error) from error
-        deadline = time.monotonic() + _PROBE_S
-        while not _try_flock(fd, fcntl.LOCK_EX):
-            if _read(fd) is not None or time.monotonic() > deadline:
-                os.close(fd)
+        while True:
+            fd = _flocked(path, database)
+            if fd is None:
                 return None
-            time.sleep(_PROBE_PAUSE_S)
+            if os.fstat(fd).st_nlink:
+                break
+            os.close(fd)  # its holder has removed it meanwhile (`discard`)
         try:
             if group_may and stat.S_IMODE(os.fstat(fd).st_mode) != _GROUP_MODE:
                 os.fchmod(fd, _GROUP_MODE)  # compared first: only the owner may change it
@@ -160,6 +157,12 @@ class DispatchLock:
         if os.pwrite(self._fd, text, 0) < len(text):  # as much of it as had room
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.ftruncate(self._fd, len(text))
+
+    def discard(self, database: Path) -> None:
+        """Remove the lock file, and release the lock: what it stands beside is no index."""
+        with suppress(OSError):
+            lock_path(database).unlink()
+        os.close(self._fd)
 
     def close(self) -> None:
         """Release the lock. Where the disk became read-only, the file says still what it said."""
@@ -211,6 +214,21 @@ def wait_for_lock(
 
 def lock_path(database: Path) -> Path:
     return database.with_name(database.name + ".lock")
+
+
+def _flocked(path: Path, database: Path) -> int | None:
+    """The descriptor of the lock file, locked; None when another process holds the lock."""
+    try:
+        fd = open_beside(path, database, os.O_RDWR | os.O_CREAT)
+    except OSError as error:
+        raise _unwritten(path, error) from error
+    deadline = time.monotonic() + _PROBE_S
+    while not _try_flock(fd, fcntl.LOCK_EX):
+        if _read(fd) is not None or time.monotonic() > deadline:
+            os.close(fd)
+            return None
+        time.sleep(_PROBE_PAUSE_S)
+    return fd
 
 
 def _unwritten(path: Path, error: OSError) -> errors.DatabaseError:

@@ -60,6 +60,7 @@ __all__ = (
     "select_value",
     "token_of",
     "tune",
+    "was_used",
     "write_transaction",
     "written_whole",
 )
@@ -186,7 +187,7 @@ def check_not_emptied(path: Path) -> None:
         status = path.stat()
         if status.st_size or not stat.S_ISREG(status.st_mode):
             return
-        if not any(_beside(path, suffix) for suffix in _TRACES):
+        if not was_used(path):
             return
     except FileNotFoundError:
         return
@@ -204,7 +205,7 @@ def check_may_be_index(path: Path) -> None:
     """
     if not path.exists() or path.stat().st_size == 0:
         return
-    if any(_beside(path, suffix) for suffix in _TRACES):
+    if was_used(path):
         return
     try:
         with closing(apsw.Connection(_fixed_name(path), flags=_AS_URI)) as connection:
@@ -251,8 +252,9 @@ def _gets_one_name(path: Path) -> bool:
     return True
 
 
-def _beside(path: Path, suffix: str) -> bool:
-    return path.with_name(path.name + suffix).exists()
+def was_used(path: Path) -> bool:
+    """Whether a log or a lock beside a file shows that a program has used it as its index."""
+    return any(path.with_name(path.name + suffix).exists() for suffix in _TRACES)
 
 
 def _nothing_indexed(path: Path) -> errors.DatabaseMissing:

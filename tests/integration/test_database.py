@@ -122,8 +122,20 @@ def test_what_is_no_database_is_told_and_left_alone(tmp_path: Path, command: str
     assert list(tmp_path.iterdir()) == [db]
 
 
+@pytest.mark.parametrize("content", [noise(), b"my notes\n", b"", None])
+def test_repair_leaves_nothing_beside_what_is_no_index(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    db = tmp_path / "notes.txt"
+    if content is not None:
+        db.write_bytes(content)
+    assert "indexer rebuild FOLDER" in run("repair", db=db, check=3).err
+    assert list(tmp_path.iterdir()) == ([] if content is None else [db])
+    assert content is None or db.read_bytes() == content
+
+
 @pytest.mark.parametrize("journal", ["delete", "wal"])
-@pytest.mark.parametrize("command", ["scan", "optimize"])
+@pytest.mark.parametrize("command", ["scan", "optimize", "repair"])
 def test_nothing_is_left_beside_a_database_of_another_program(
     tmp_path: Path, music: Path, command: str, journal: str
 ) -> None:
@@ -132,7 +144,8 @@ def test_nothing_is_left_beside_a_database_of_another_program(
         other.execute(f"PRAGMA journal_mode={journal}")
         other.execute("CREATE TABLE places (url TEXT)")
     ran = run(command, db=db, check=3)
-    assert "its tables are not those of an index" in ran.err
+    because = "no root and no track is left" if command == "repair" else "its tables are not those"
+    assert because in ran.err
     words = [*daemons.PROGRAM, "--db", str(db), "run", str(music)]
     watched = subprocess.run(words, capture_output=True, timeout=60, check=False)
     assert b"its tables are not those of an index" in watched.stderr

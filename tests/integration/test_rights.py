@@ -53,6 +53,17 @@ def test_the_database_is_its_users_own_whatever_the_umask_says(music: Path, no_d
     assert mode(no_db.parent) == 0o700
 
 
+def test_no_umask_locks_a_user_out_of_its_own_index(
+    music: Path, no_db: Path, powerless: list[str]
+) -> None:
+    plant(music, SONGS)
+    closed_umask = [*powerless, "bash", "-c", 'umask 0777; exec "$@"', "-"]
+    run("rebuild", music, db=no_db, prefix=closed_umask)
+    assert {mode(file) for file in beside(no_db).values() if file.exists()} == {0o600}
+    assert mode(no_db.parent) == 0o700
+    run("scan", db=no_db, prefix=powerless)
+
+
 @pytest.fixture
 def players() -> tuple[str, int]:
     """A group that is not this user's own: name and id."""
