@@ -20,7 +20,7 @@ from indexer.ignore import IGNORE_FILE, NO_MEDIA
 from indexer.ignore.gitignore import MOST_BYTES, Patterns
 from indexer.ignore.path_filter import NO_RULES, IgnoreFile, IgnoreRules, PathFilter
 from indexer.model import Stamp, StampFields
-from indexer.settings import Settings, check_suffixes
+from indexer.settings import Settings, check_picture_names, check_suffixes
 from indexer.sidecars import LYRICS_SUFFIX, PLAYLIST_SUFFIXES
 from indexer.tags import SUFFIXES
 
@@ -30,7 +30,11 @@ _MOST_KEPT_BYTES: Final = 8 << 20
 
 
 def path_filter_of(settings: Settings) -> PathFilter:
-    """The filter that the settings give. Raises SettingsError for a suffix without a reader."""
+    """The filter that the settings give.
+
+    Raises SettingsError for a suffix without a reader, and for a picture's name that has one.
+    """
+    check_picture_names(settings, PICTURE_SUFFIXES)
     return PathFilter(
         check_suffixes(settings, SUFFIXES),
         settings.ignored_names,

@@ -443,7 +443,7 @@ class Lookup(Closable):
         """
         if self._contradictions is not None:
             return self._contradictions
-        if not self._settings.roots:
+        if not (self._settings.roots or self._settings.polled or self._settings.hooks):
             return []
         from indexer.roots.registry import contradictions
         from indexer.store import roots

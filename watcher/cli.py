@@ -193,7 +193,7 @@ def _watch_opened(
 ) -> None:
     from indexer.engine.coordinator import coordinating
     from indexer.ignore_files import path_filter_of
-    from indexer.roots.registry import check_first_roots, contradictions, no_root, root_at
+    from indexer.roots.registry import check_first_roots, no_root, root_at
     from indexer.runs.lock import lock_info
     from watcher.log import EventLog
     from watcher.reload import Reload
@@ -213,10 +213,7 @@ def _watch_opened(
             )
         for folder in folders:
             root_at(dispatcher.connection, settings, folder)
-        watched = roots.watched(dispatcher.connection)
-        for contradiction in contradictions(watched, settings):
-            logging.getLogger("watcher").warning("%s", contradiction)
-        if not watched:
+        if not roots.watched(dispatcher.connection):
             raise no_root("watcher run")
         os.chdir("/")  # a current folder on a disk keeps it from being unmounted
         signal.signal(signal.SIGALRM, _give_up)
@@ -277,6 +274,7 @@ def _run_daemons(
 ) -> None:
     """Run a daemon until a signal, and after each reload one with the new settings."""
     from indexer.ignore_files import path_filter_of
+    from indexer.roots.registry import contradictions
     from watcher import loop
     from watcher.daemon import Daemon
     from watcher.loop import Watchdog
@@ -289,6 +287,8 @@ def _run_daemons(
         faulthandler.enable()  # where a loop hung stands in the log, when it is killed for that
     first = True
     while first or reload.taken():
+        for contradiction in contradictions(roots.watched(connection), reload.settings):
+            logging.getLogger("watcher").warning("%s", contradiction)
         daemon = requests.loop = Daemon(
             connection,
             lock,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from indexer import errors, paths
 from indexer.disk import filesystem
@@ -158,7 +158,21 @@ def contradictions(watched: Sequence[RootRow], settings: Settings) -> list[str]:
                 f"{said} is {os.fsdecode(path)}, which the index knows as {other}: correct the "
                 f"line, or `indexer roots rename {_word(other)} {_word(name)}`"
             )
-    return found
+    return found + _unknown_names(by_name.keys() | settings.roots.keys(), settings)
+
+
+def _unknown_names(known: Collection[str], settings: Settings) -> list[str]:
+    """The names of roots in other settings that no root has: a line for each setting."""
+    named = {settings.said("polled"): settings.polled}
+    for hook in settings.hooks:
+        where = f"{settings.said('hooks')} ({hook.name})"
+        named |= {f"{where}: roots": hook.roots, f"{where}: map": tuple(hook.map)}
+    are = ", ".join(sorted(known)) or "none yet"
+    return [
+        f"{where} names {', '.join(unknown)}, which no root is called: the roots are {are}"
+        for where, names in named.items()
+        if (unknown := [name for name in names if name not in known])
+    ]
 
 
 def _configured_name(settings: Settings, path: bytes) -> str | None:

@@ -39,7 +39,8 @@ Suffixes = Annotated[
 
 
 Names = Annotated[
-    tuple[Name, ...], Meta(description='a list of names in quotes, such as ["@eaDir", "*.tmp"]')
+    tuple[Annotated[str, Meta(pattern=r"^[^/]+$")], ...],
+    Meta(description='a list of names in quotes, without slashes, such as ["@eaDir", "*.tmp"]'),
 ]
 
 
@@ -54,8 +55,13 @@ Polled = Annotated[
 ]
 
 
+_HOST = Annotated[str, Meta(pattern=r"^([^/:\s]+|[0-9A-Fa-f.:]*:[0-9A-Fa-f.]*:[0-9A-Fa-f.:]*)$")]
 Hosts = Annotated[
-    tuple[Name, ...], Meta(description='a list of names in quotes, such as ["music.example.org"]')
+    tuple[_HOST, ...],
+    Meta(
+        description="a list of names or addresses of machines in quotes, without a port, such as"
+        ' ["music.example.org"]'
+    ),
 ]
 
 
@@ -209,6 +215,18 @@ def check_suffixes(settings: Settings, known: Collection[bytes]) -> frozenset[by
             f" expected some of {_listed(known)}"
         )
     return wanted or frozenset(known)
+
+
+def check_picture_names(settings: Settings, suffixes: Collection[bytes]) -> None:
+    """Raise SettingsError where a name of pictures has one of the `suffixes` that they have."""
+    for key in ("album_cover_files", "artist_image_files"):
+        for name in getattr(settings, key):
+            stem, dot, suffix = name.lower().rpartition(".")
+            if f"{dot}{suffix}".encode() in suffixes:
+                raise SettingsError(
+                    f"{settings.said(key)}: {name!r}: expected names without their suffix, such as"
+                    f' "{stem}"'
+                )
 
 
 def _listed(suffixes: Collection[bytes]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 import subprocess
 import time
 from collections import Counter
@@ -51,6 +52,11 @@ class Roots:
         self._log = log
         self._drop_root = drop_root
         self._asleep = asleep or probe(settings.asleep_command)
+        if settings.asleep_command and shutil.which(settings.asleep_command[0]) is None:
+            log.warning(
+                "asleep_command", detail=f"{settings.asleep_command[0]} is no program here",
+                action="every disk is taken for awake",
+            )  # fmt: skip
         self._roots: dict[int, Root] = {}
 
     def __iter__(self) -> Iterator[Root]:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.errors import SettingsError
-from indexer.settings import KEYS, Settings, check_suffixes
+from indexer.settings import KEYS, Settings, check_picture_names, check_suffixes
 from indexer.settings.settings_file import key_lines, load
 
 EXAMPLE = Path(__file__).parents[3] / "deploy" / "config.example.toml"
@@ -451,3 +451,24 @@ def test_the_example_gives_every_number_its_unit() -> None:
             )
             units = r"\b(Seconds|Files|Days|Hours|Megabytes)\."
             assert own_words or re.search(units, part), found[1]
+
+
+@pytest.mark.parametrize("text", [
+    'ignored_names = ["Live/Bootlegs"]', 'album_cover_files = ["art/cover"]',
+    'web_hosts = ["https://music.example.org"]', 'web_hosts = ["music.example.org:8080"]',
+])  # fmt: skip
+def test_a_name_that_nothing_can_have_is_refused(config: Path, text: str) -> None:
+    assert "expected a list of names" in complaint(config, text)
+
+
+def test_addresses_are_names_of_machines(config: Path) -> None:
+    config.write_text('web_hosts = ["nas", "fe80::1", "192.168.0.7"]')
+    assert load(config, environ={}).web_hosts == ("nas", "fe80::1", "192.168.0.7")
+
+
+def test_names_of_pictures_have_no_suffix_of_pictures() -> None:
+    settings = Settings(db=Path("/x.db"), artist_image_files=("artist", "St. Vincent"))
+    check_picture_names(settings, (b".jpg",))
+    wrong = Settings(db=Path("/x.db"), album_cover_files=("Cover.JPG",))
+    with pytest.raises(SettingsError, match=r"album_cover_files: 'Cover.JPG': .*such as \"cover\""):
+        check_picture_names(wrong, (b".jpg",))
