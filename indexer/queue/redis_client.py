@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -18,6 +19,11 @@ from indexer.settings import Settings
 
 _CONNECT_S: Final = 5.0
 """A guess: a server on the same network that takes longer is as good as down."""
+_PORT: Final = 6379
+"""Where the address names none."""
+_PROBE_S: Final = 1.0
+_OF_REDIS: Final = (b"+PONG", b"-NOAUTH", b"-NOPERM", b"-DENIED", b"-LOADING", b"-MASTERDOWN")
+"""What a Redis may answer to a PING before it knows us."""
 _SUSPENDED: Final = "rq:suspended"
 """RQ's name for it, which takes all of RQ to import."""
 _SECRETS: Final = frozenset(["password", "username", "ssl_password"])
@@ -255,6 +261,8 @@ def answering(settings: Settings) -> Iterator[None]:
                 raise errors.QueueError(
                     f"{shown(settings)}: its certificate is not trusted ({text}); {advice}"
                 ) from error
+        if not isinstance(error.__cause__ or error, ConnectionRefusedError):
+            _check_protocol(settings)
         raise errors.RedisAway(
             f"{shown(settings)}: no Redis answers ({text}); start it, or set `redis` to its"
             f" address{_further_advice(settings, text)}. Nothing is lost: pending work is stored"
@@ -262,6 +270,30 @@ def answering(settings: Settings) -> Iterator[None]:
         ) from error
     except redis.ResponseError as error:
         raise _refused(settings, error) from error
+
+
+def _check_protocol(settings: Settings) -> None:
+    """Raise QueueError where a Redis is there that speaks TLS and we do not, or the other way.
+
+    Neither side tells: a Redis without TLS waits for the end of the line, one with it hangs up.
+    """
+    parts = urlsplit(settings.redis or "")
+    if parts.scheme == "unix":
+        return
+    place = parts.hostname or "localhost", parts.port or _PORT
+    told = None
+    with suppress(OSError), socket.create_connection(place, _PROBE_S) as connection:
+        if parts.scheme == "rediss":
+            connection.sendall(b"PING\r\n")
+            if connection.recv(64).startswith(_OF_REDIS):
+                told = "without TLS: write redis:// in place of rediss://, or name its tls-port"
+        else:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # nothing is sent
+            with context.wrap_socket(connection, server_hostname=place[0]):
+                told = "by TLS alone: write rediss:// in place of redis://, or name another port"
+    if told is not None:
+        raise errors.QueueError(f"{shown(settings)}: the server answers there {told}")
 
 
 def check_answers(settings: Settings) -> None:

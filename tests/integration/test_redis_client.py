@@ -272,6 +272,30 @@ def test_a_certificate_for_another_name_is_not_one_of_an_unknown_authority(tls: 
     assert "add ?ssl_ca_certs" not in str(error.value)
 
 
+def test_a_server_with_tls_and_an_address_without_it_are_told_apart(
+    tls: str, tmp_path: Path
+) -> None:
+    with pytest.raises(QueueError, match="by TLS alone: write rediss:// in place of redis://"):
+        asked(f"redis://127.0.0.1:{tls.partition('/')[0]}/0")
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        plain = free.getsockname()[1]
+    without_tls = "without TLS: write redis:// in place of rediss://"
+    with (
+        redis_server(tmp_path / "plain", "--port", str(plain)),
+        pytest.raises(QueueError, match=without_tls),
+    ):
+        asked(f"rediss://127.0.0.1:{plain}/0")
+    with (
+        answering_with(b"-NOAUTH Authentication required.\r\n") as port,
+        pytest.raises(QueueError, match=without_tls),
+    ):
+        asked(f"rediss://127.0.0.1:{port}/0")
+    with answering_with(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port:
+        for scheme in ("redis", "rediss"):
+            with pytest.raises(RedisAway, match="no Redis answers"):
+                asked(f"{scheme}://127.0.0.1:{port}/0")
+
+
 @pytest.mark.parametrize(
     "answer",
     [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-x\r\n", b"* OK IMAP4\r\n", b"+OK POP3\r\n",

@@ -177,12 +177,15 @@ class Dispatcher:
     def next_turn(self) -> float | None:
         """When something is due, if nothing happens before."""
         due_at = self._leases.next_at()
-        if due_at is None:
-            return None
-        return max(due_at, self._try_at) if self.trouble is not None else due_at
+        if self.trouble is None:
+            return due_at
+        return self._try_at if due_at is None else max(due_at, self._try_at)
 
     def tick(self, now: float) -> TickResult:
-        """Check all pending rows; dispatch what is new or lost."""
+        """Check all pending rows; dispatch what is new or lost.
+
+        Trouble is tried again also where nothing is left to dispatch: it may be over.
+        """
         outlines = pending.outlines(self._connection)
         left = self._take_left(self._leases.sync(outlines, now), now)
         there: list[DispatchKey] = []
@@ -192,7 +195,7 @@ class Dispatcher:
                 there.append(key)
             else:
                 self._leases.put_off(key, now)
-        if there and (self.trouble is None or now >= self._try_at):
+        if now >= self._try_at if self.trouble is not None else there:
             with self._reaching(now):
                 if self.trouble is not None:
                     self._set_aside_foreign()

@@ -10,8 +10,10 @@ import pytest
 
 from indexer.library import Library
 from indexer.model import Hint
+from indexer.queue.dispatch import dispatcher as module
 from indexer.queue.dispatch.dispatcher import Dispatcher
 from indexer.queue.orders.messages import ScanOrder
+from indexer.queue.redis_client import RedisState
 from indexer.settings import Settings
 from indexer.store.connection import open_index, write_transaction
 from indexer.store.work import pending
@@ -102,3 +104,32 @@ def test_jobs_are_for_the_index_as_a_repair_has_left_it(orders: Orders, settings
     with closing(open_index(settings.db, write=True)) as other, write_transaction(other):
         other.execute("UPDATE identity SET token = 'another'")
     assert [order.index for order in orders(0.0)] == ["another"]
+
+
+def test_trouble_ends_with_its_cause_though_nothing_is_left_to_dispatch(
+    library: Library, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert library.status().pending == 0
+    changed = msgspec.structs.replace(settings, redis="unix:///nobody/listens/here")
+    told: list[str] = []
+    with closing(open_index(settings.db, write=True)) as connection:
+        dispatcher = Dispatcher(
+            connection, changed, say=lambda _level, event, _fields: told.append(event)
+        )
+        with closing(dispatcher):
+            assert dispatcher.next_turn() is None
+            dispatcher.put_artwork(0.0)
+            first = dispatcher.next_turn()
+            assert dispatcher.trouble
+            assert first is not None
+            dispatcher.tick(first)
+            later = dispatcher.next_turn()
+            assert later is not None
+            assert later > first
+            state = RedisState("run", "7", 1, 1, "noeviction")
+            monkeypatch.setattr(module, "state_of", lambda _client: state)
+            monkeypatch.setattr(module, "set_aside_foreign", lambda *_: [])
+            dispatcher.tick(later)
+            assert not dispatcher.trouble
+            assert dispatcher.next_turn() is None
+    assert told == ["redis away", "redis back"]
