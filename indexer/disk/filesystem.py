@@ -141,6 +141,10 @@ _SUBVOLUMES: Final = frozenset({"btrfs", "bcachefs", "zfs"})
 """File systems that are several under one UUID, each with inodes of its own."""
 
 
+_UNIONS: Final = frozenset({"fuse.mergerfs"})
+"""File systems whose source is a list of folders that they show as one."""
+
+
 def has_subvolumes(fs_type: str) -> bool:
     """Whether a UUID may stand for several subvolumes or data sets, which the fsid tells apart."""
     return fs_type in _SUBVOLUMES
@@ -161,7 +165,12 @@ def same_disk(known: Disk, seen: Disk) -> bool:
         return known.uuid == seen.uuid and not _other_subvolume(known, seen)
     if known.fsid or seen.fsid:
         return known.fsid == seen.fsid
-    return known.source == seen.source
+    return _parts(known) == _parts(seen)
+
+
+def _parts(disk: Disk) -> list[str]:
+    """The source; of a union its branches, in any order: that decides where new files go."""
+    return sorted(disk.source.split(":")) if disk.fs_type in _UNIONS else [disk.source]
 
 
 def _other_subvolume(known: Disk, seen: Disk) -> bool:

@@ -22,6 +22,7 @@ from indexer.model import StampFields
 EXT4 = Disk(uuid="a-a", fsid="1", fs_type="ext4", source="/dev/sda1")
 MUSIC = Disk(uuid="a-a", fsid="1", fs_type="btrfs", source="/dev/sda1")
 BACKUP = Disk(uuid="a-a", fsid="2", fs_type="btrfs", source="/dev/sda1")
+POOL = Disk(fs_type="fuse.mergerfs", source="a:b:c")
 UNKNOWN = Disk(uuid="a-a", fs_type="btrfs", source="/dev/sda1")
 """A subvolume whose fsid was dropped, since it may have been that of another one."""
 
@@ -35,6 +36,7 @@ UNKNOWN = Disk(uuid="a-a", fs_type="btrfs", source="/dev/sda1")
         (Disk(fs_type="nfs4", source="nas:/a"), Disk(fs_type="nfs4", source="nas:/a")),
         (MUSIC, msgspec.structs.replace(MUSIC, source="/dev/sdb1")),
         (MUSIC, UNKNOWN),
+        (POOL, msgspec.structs.replace(POOL, source="c:a:b")),
     ],
     ids=[
         "equal",
@@ -43,6 +45,7 @@ UNKNOWN = Disk(uuid="a-a", fs_type="btrfs", source="/dev/sda1")
         "the same export",
         "the same subvolume",
         "a subvolume that is not told",
+        "a union in another order",
     ],
 )
 def test_it_is_the_same_disk(known: Disk, seen: Disk) -> None:
@@ -59,8 +62,19 @@ def test_it_is_the_same_disk(known: Disk, seen: Disk) -> None:
         (EXT4, Disk(fs_type="ext4", source="/dev/sda1")),
         (Disk(fs_type="nfs4", source="nas:/a"), Disk(fs_type="nfs4", source="nas:/b")),
         (MUSIC, BACKUP),
+        (POOL, msgspec.structs.replace(POOL, source="a:b")),
+        (Disk(fs_type="nfs4", source="a:b"), Disk(fs_type="nfs4", source="b:a")),
     ],
-    ids=["uuid", "type", "fsid", "no fsid now", "another export", "another subvolume"],
+    ids=[
+        "uuid",
+        "type",
+        "fsid",
+        "no fsid now",
+        "another export",
+        "another subvolume",
+        "a union with a folder less",
+        "no union",
+    ],
 )
 def test_it_is_another_disk(known: Disk, seen: Disk) -> None:
     assert not same_disk(known, seen)
