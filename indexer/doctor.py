@@ -26,6 +26,7 @@ from indexer.disk.mounts import mount_of, read_mounts
 from indexer.ignore_files import path_filter_of
 from indexer.lookup import Lookup
 from indexer.process import page_bytes
+from indexer.reports.status import covered_lines
 from indexer.results.status_report import RelayStatus, RootStatus
 from indexer.runs.lock import LockInfo, lock_info
 from indexer.runs.stall import state_of_process
@@ -241,6 +242,10 @@ class Doctor:
                     yield _of_state(root)
                 elif path not in self._folders:
                     places.append((root.name, path))
+            for line in covered_lines(index.connection):
+                yield _warning(
+                    "root", line.text, "umount it to see them, if it is not to stay there"
+                )
         for name, path in places:
             yield from self._tree(name, path)
 

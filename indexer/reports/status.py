@@ -14,14 +14,15 @@ from msgspec import UNSET, Struct
 from indexer import paths
 from indexer.disk import filesystem
 from indexer.disk.filesystem import Disk
-from indexer.disk.mounts import is_share, mount_of, read_mounts
+from indexer.disk.identity import join
+from indexer.disk.mounts import Mount, is_share, mount_of, mounts_below, read_mounts
 from indexer.reports.metrics import vitals
 from indexer.results import report, status_report
 from indexer.roots.automounts import Touches
 from indexer.roots.open_roots import no_music, open_roots
 from indexer.runs.lock import LockInfo
 from indexer.settings import Settings
-from indexer.store import catalog, damaged, problems, roots, scrubs, tracks
+from indexer.store import catalog, damaged, problems, roots, scrubs, tracks, tracks_below
 from indexer.store.connection import Connection, read_transaction
 from indexer.store.problems import InIndex, in_index
 from indexer.store.sidecars import artwork, playlists
@@ -78,6 +79,7 @@ def status(
         artwork_waiting = owners + folders + playlists.count_due(connection)
         found = in_index(connection, _away(connection, standing), _now_ms())
         runs = tuple(_scan_row(row) for row in scans.newest(connection, _SCANS_SHOWN))
+        covered = tuple(covered_lines(connection))
     found_live = vitals(settings, dispatcher, runs, standing)
     trouble = trouble_of(database, dispatcher)
     return status_report.Status(
@@ -103,6 +105,7 @@ def status(
                 dispatcher,
                 found_live.get("queues", {}).values(),
                 trouble=trouble,
+                covered=covered,
             )
         ),
         damaged=cut_short,
@@ -194,6 +197,35 @@ def _touches(watched: Sequence[roots.RootRow], dispatcher: LockInfo | None) -> T
     return lambda root_id, _folder, _has_expired: root_id not in kept
 
 
+def covered_lines(connection: Connection) -> Iterator[status_report.HealthLine]:
+    """A line for each disk that is mounted over a folder of another one, with missing tracks.
+
+    They may have been missing before, too.
+    """
+    mounted: Sequence[Mount] | None = None
+    for root in roots.watched(connection):
+        accepted = roots.mounts(connection, root.id)
+        if len(accepted) < 2:
+            continue
+        mounted = read_mounts() if mounted is None else mounted
+        now = mounts_below(root.path, mounted)
+        for row in accepted:
+            above = [one for one in accepted if one.folder != row.folder
+                     and paths.is_below(row.folder, one.folder)]  # fmt: skip
+            if row.folder not in now or not above:
+                continue
+            disk_id = max(above, key=lambda one: len(one.folder)).disk_id
+            covered = tracks_below.count_missing_of_disk(connection, root.id, row.folder, disk_id)
+            if covered and disk_id != row.disk_id:
+                path = os.fsdecode(join(root.path, row.folder))
+                yield _line(
+                    "warning",
+                    f"root {root.name}: {_count(covered, 'missing track')} may be hidden by the"
+                    f" disk that is mounted over the folder {path}",
+                    None,
+                )
+
+
 def _away(connection: Connection, standing: Sequence[status_report.RootStatus]) -> set[int]:
     """The ids of roots that are offline."""
     names = {root.name for root in standing if root.state == "offline"}
@@ -280,10 +312,12 @@ def health_lines(
     queues: Iterable[status_report.QueueStatus] = (),
     *,
     trouble: tuple[str, int | None] | None = None,
+    covered: Iterable[status_report.HealthLine] = (),
 ) -> Iterator[status_report.HealthLine]:
     """What is not well, the worst first. Nothing: all is well.
 
-    `trouble` says why changes wait, and since when (`trouble_of`).
+    `trouble` says why changes wait, and since when (`trouble_of`); `covered` are lines of
+    `covered_lines`.
     """
     if trouble is not None:
         yield _line("fault", f"{trouble[0]}: changes wait (see indexer doctor)", trouble[1])
@@ -311,6 +345,7 @@ def health_lines(
             f"{folders} without a watch, looked at now and then (see indexer doctor)",
             dispatcher.unwatched_since_ms or None,
         )
+    yield from covered
     if found.new_problems:
         files = _count(found.new_problems, "new problem")
         yield _line(

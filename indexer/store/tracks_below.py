@@ -49,6 +49,12 @@ _IN_PLACE: Final = f"""
 SELECT 1 WHERE EXISTS (SELECT 1 FROM tracks WHERE root_id = ?1 AND {TEXTS_BELOW} AND gone = 0)
     OR EXISTS (SELECT 1 FROM tracks WHERE root_id = ?1 AND {BYTES_BELOW} AND gone = 0)
 """  # noqa: S608 - our own names
+_MISSING_OF_DISK: Final = f"""
+SELECT (SELECT count(*) FROM tracks
+    WHERE root_id = ?1 AND {TEXTS_BELOW} AND gone <> 0 AND disk_id = ?4)
+    + (SELECT count(*) FROM tracks
+    WHERE root_id = ?1 AND {BYTES_BELOW} AND gone <> 0 AND disk_id = ?4)
+"""  # noqa: S608 - our own names
 
 
 def below(
@@ -141,3 +147,9 @@ def are_all_missing(connection: Connection, root_id: int, folder: bytes) -> bool
         select_value(connection, _IN_PLACE, place) is None
         and select_value(connection, _HOLDS, place) is not None
     )
+
+
+def count_missing_of_disk(connection: Connection, root_id: int, folder: bytes, disk_id: int) -> int:
+    """How many rows below a folder of a root are missing whose files were on this disk."""
+    place = (root_id, *paths.below_range(folder), disk_id)
+    return int(select_value(connection, _MISSING_OF_DISK, place))

@@ -97,8 +97,15 @@ def test_files_that_a_disk_covered_for_a_while_are_back_with_their_ids(
     what = ("--bind", tmp_path / "empty") if same_disk else ("-t", "tmpfs", "tmpfs")
     below = mount(music / "below", *what)
     assert run("scan", "--json", db=db).object["missing"] == 1
+    said = [line["text"] for line in run("status", "--json", db=db).object["health"]]
+    where = f"disk that is mounted over the folder {below}"
+    hidden = [f"root {music.name}: 1 missing track may be hidden by the {where}"]
+    assert said == ([] if same_disk else hidden)
+    told = [one["detail"] for one in run("doctor", "--json", db=db, check=None).objects]
+    assert set(hidden) <= set(told) or same_disk
     unmount(below)
     report = run("scan", "--json", db=db).object
+    assert run("status", "--json", db=db).object["health"] == []
     assert (report["returned"], report["files_read"], report["offline"]) == (1, 0, [])
     assert rows(db, "SELECT path, id FROM library") == ids
     assert "reason" not in state(db)
