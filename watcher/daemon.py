@@ -31,7 +31,7 @@ from watcher.reload import Reload
 from watcher.roots.access import RootAccess
 from watcher.roots.probe import Probe
 from watcher.roots.rescans import Rescans
-from watcher.roots.root import RootEvent, RootState
+from watcher.roots.root import Root, RootEvent, RootState
 from watcher.roots.root_states import Roots
 from watcher.status_publisher import StatusPublisher
 from watcher.work.change_log import ChangeLog
@@ -288,8 +288,8 @@ class Daemon(Loop):
         """Whether there is time for idle work."""
         return not self.is_stopping and self._looks.is_calm and self._trouble.until is None
 
-    def _publish_status(self) -> None:
-        self._watch_manager.count(self._roots)
+    def _publish_status(self, only: Root | None = None) -> None:
+        self._watch_manager.count(self._roots if only is None else (only,))
         trouble = "" if self._queued is None else self._queued.trouble
         self._publisher.publish(
             self._roots,
@@ -298,4 +298,5 @@ class Daemon(Loop):
             log_is_held=self._database.log_is_held,
             reload=self._reload.info if self._reload else ReloadInfo(),
             trouble=(self._trouble.words, self._trouble.since_ms),
+            only=only,
         )

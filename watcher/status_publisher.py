@@ -12,10 +12,40 @@ from indexer.process import pid_namespace, written_by_this
 from indexer.runs.lock import DispatchLock, LockInfo, ReloadInfo
 from indexer.runs.throughput import Throughput
 from watcher.log import EventLog
+from watcher.roots.root import Root
 from watcher.roots.root_states import Roots
 
 _NEVER: Final = ReloadInfo()
 _NOTHING: Final = Throughput()
+
+
+class _OfRoots:
+    """What is told of roots, by their names, and the sums over them."""
+
+    def __init__(self) -> None:
+        self.watched = 0
+        self.unwatched = 0
+        self.states: dict[str, str] = {}
+        self.away: dict[str, str] = {}
+        self.away_since_ms: dict[str, int] = {}
+        self.looked_at_ms: dict[str, int] = {}
+        self._counts: dict[str, tuple[int, int]] = {}
+
+    def note(self, root: Root) -> None:
+        """Take in how a root stands now."""
+        name = root.row.name
+        self.states[name] = root.state.shown
+        watched, unwatched = self._counts.get(name, (0, 0))
+        counts = (root.armed.watched, len(root.armed.unwatched)) if root.is_there else (0, 0)
+        self._counts[name] = counts
+        self.watched += counts[0] - watched
+        self.unwatched += counts[1] - unwatched
+        if why := root.why_away:
+            self.away[name], self.away_since_ms[name] = why, root.away_since_ms
+        elif name in self.away:
+            del self.away[name], self.away_since_ms[name]
+        if root.looked_at_ms:
+            self.looked_at_ms[name] = root.looked_at_ms
 
 
 class StatusPublisher:
@@ -36,6 +66,7 @@ class StatusPublisher:
         self._log = log
         self._engine = engine
         self._published = LockInfo(os.getpid(), "daemon", pid_namespace=pid_namespace())
+        self._of_roots = _OfRoots()
         self._unwatched_since_ms = 0
         self._is_untold = False
         """Whether what was to be published last could not be written."""
@@ -49,35 +80,29 @@ class StatusPublisher:
         log_is_held: bool = False,
         reload: ReloadInfo = _NEVER,
         trouble: tuple[str, int] = ("", 0),
+        only: Root | None = None,
     ) -> None:
         """Publish how many folders are watched, the state of each root, and what went wrong.
 
-        `trouble` says why changes wait, and since when (Unix milliseconds).
+        `trouble` says why changes wait, and since when (Unix milliseconds). `only` one root is
+        looked at where it alone may have changed: at a start this is called for each.
         """
-        watched = unwatched = 0
-        states: dict[str, str] = {}
-        away: dict[str, str] = {}
-        away_since_ms: dict[str, int] = {}
-        looked_at_ms: dict[str, int] = {}
-        for root in roots:  # in one pass: it is made twice for each root at a start
-            name = root.row.name
-            states[name] = root.state.shown
-            if root.is_there:
-                watched += root.armed.watched
-                unwatched += len(root.armed.unwatched)
-            if why := root.why_away:
-                away[name], away_since_ms[name] = why, root.away_since_ms
-            if root.looked_at_ms:
-                looked_at_ms[name] = root.looked_at_ms
-        if bool(unwatched) != bool(self._unwatched_since_ms):
-            self._unwatched_since_ms = time.time_ns() // 1_000_000 if unwatched else 0
+        if only is not None and only.row.name in self._of_roots.states:
+            self._of_roots.note(only)
+        else:
+            self._of_roots = _OfRoots()
+            for root in roots:
+                self._of_roots.note(root)
+        of_roots = self._of_roots
+        if bool(of_roots.unwatched) != bool(self._unwatched_since_ms):
+            self._unwatched_since_ms = time.time_ns() // 1_000_000 if of_roots.unwatched else 0
         status = LockInfo(
             os.getpid(),
             "daemon",
-            watched,
-            unwatched,
-            states,
-            away,
+            of_roots.watched,
+            of_roots.unwatched,
+            of_roots.states.copy(),
+            of_roots.away.copy(),
             dict(roots.recoveries),
             self._engine,
             queue_trouble,
@@ -85,10 +110,10 @@ class StatusPublisher:
             log_is_held,
             self._inode,
             reload,
-            away_since_ms,
+            of_roots.away_since_ms.copy(),
             self._unwatched_since_ms,
             structs.replace(pace.totals, bytes_written=self._published.totals.bytes_written),
-            looked_at_ms,
+            of_roots.looked_at_ms.copy(),
             self._log_inodes,
             self._published.pid_namespace,
             *trouble,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Final
 
@@ -19,7 +19,6 @@ from watcher.events.links import Links
 from watcher.events.observer import Observer
 from watcher.events.watches import DENIED, WatchedRoot
 from watcher.roots.root import Root
-from watcher.roots.root_states import Roots
 
 
 class WatchManager:
@@ -87,7 +86,7 @@ class WatchManager:
             root.armed = self._observers.arm(root.row.id, folder)
             yield folder
 
-    def count(self, roots: Roots) -> None:
+    def count(self, roots: Iterable[Root]) -> None:
         """Update how many folders are watched: new ones were watched at once."""
         for root in roots:
             if root.is_current and root.armed.watched:

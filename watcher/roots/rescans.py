@@ -30,9 +30,9 @@ class Rescans:
         rereading: Rereading,
         *,
         log: EventLog,
-        publish_status: Callable[[], None],
+        publish_status: Callable[[Root], None],
     ) -> None:
-        """`publish_status` publishes the states of roots, for `indexer status`."""
+        """`publish_status` publishes the state of a root, for `indexer status`."""
         self._looks = looks
         self._intake = intake
         self._watch_manager = watch_manager
@@ -55,7 +55,7 @@ class Rescans:
         self._rereading.end(root.row.id)
         self._watch_manager.arm(root)
         root.move(RootEvent.SCAN_BEGAN)
-        self._publish_status()
+        self._publish_status(root)
         result = self._looks.rescan(root)
         if result is not None:
             self._finish(root, result)
@@ -73,7 +73,7 @@ class Rescans:
         self._roots.note_scanned(root, now)
         if root.is_current:
             self._root_access.count_days([root.row.id])
-            self._publish_status()  # first: a program that waits for the line may ask for it
+            self._publish_status(root)  # first: a program that waits for the line may ask for it
             self._log.info(
                 root.state.shown,
                 root=root.row.name,

@@ -38,9 +38,12 @@ from indexer.store.roots import RootRow
 from indexer.store.work import pending
 from tests.corpus import plant, tagged
 from tests.programs import quickest_s
+from watcher import status_publisher
 from watcher.daemon import Daemon
 from watcher.events.fs_event import WatchFault, WatchFaultKind
+from watcher.log import EventLog
 from watcher.loop import Watchdog
+from watcher.roots.root import Root
 from watcher.work.local_work import LocalWork, Looked
 
 ARTWORK_DUE = "SELECT count(*) FROM artwork_due"
@@ -130,6 +133,34 @@ def test_the_first_turn_looks_at_everything(stepped: Stepped, music: Path) -> No
     stepped.step()
     assert (stepped.shown, stepped.state) == (1, "watching")
     assert stepped.told.watched_folders == 1
+
+
+def test_a_start_tells_of_many_roots_in_a_few_passes_and_of_each_when_it_is_current(
+    stepped: Stepped, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(20):
+        folder = tmp_path / "more" / str(number)
+        plant(folder, {"a.mp3": tagged(title=f"{number}")})
+        root_at(stepped.connection, stepped.settings, os.fsencode(folder))
+    noted, told = [0], []
+    note, info = status_publisher._OfRoots.note, EventLog.info
+
+    def counted(of_roots: status_publisher._OfRoots, root: Root) -> None:
+        noted[0] += 1
+        note(of_roots, root)
+
+    def asked(log: EventLog, event: str, **fields: object) -> None:
+        if event == "watching":
+            told.append(stepped.told.states[str(fields["root"])])
+        info(log, event, **fields)
+
+    monkeypatch.setattr(status_publisher._OfRoots, "note", counted)
+    monkeypatch.setattr(EventLog, "info", asked)
+    stepped.step()
+    assert told == ["watching"] * 21
+    assert noted[0] <= 4 * 21
+    assert set(stepped.told.states.values()) == {"watching"}
+    assert stepped.told.watched_folders == 21
 
 
 def test_a_change_is_looked_at_when_its_folder_has_been_quiet(
