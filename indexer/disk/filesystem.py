@@ -306,7 +306,7 @@ def real_root(path: bytes) -> bytes:
     except OSError as error:
         if has_expired(real, read_mounts()):
             raise RootOffline(f"{shown} {not_mounted(error)}") from error
-        raise _no_root(shown, error) from error
+        raise _no_root(path, shown, error) from error
     return real
 
 
@@ -319,11 +319,19 @@ def not_mounted(error: OSError | None = None) -> str:
     )
 
 
-def _no_root(shown: str, error: OSError) -> UsageError | RootOffline:
+def _no_root(path: bytes, shown: str, error: OSError) -> UsageError | RootOffline:
+    from indexer.disk.obstacle import obstacle  # late: only for errors
+
+    found = obstacle(os.path.abspath(path))
+    if found is not None:
+        what, remedy = found
+        if not what.startswith(f"{shown} "):
+            what = f"{shown}: {what}"
+        elif isinstance(error, NotADirectoryError):
+            remedy = "name the folder that it is in"
+        return UsageError(f"{what}: {remedy}")
     if isinstance(error, FileNotFoundError):
         return UsageError(f"{shown} does not exist: name a folder that does")
-    if isinstance(error, NotADirectoryError):
-        return UsageError(f"{shown} is not a folder: name the folder that it is in")
     if isinstance(error, PermissionError):
         return UsageError(f"{shown} may not be read by this user: chmod it, or run as one that may")
     message = f"{shown} cannot be read ({error.strerror}): check its disk and mount it again"

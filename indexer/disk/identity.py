@@ -47,6 +47,14 @@ def open_root(path: bytes) -> int:
     try:
         return os.open(path, FOLDER_FLAGS)
     except OSError as error:
+        from indexer.disk.obstacle import obstacle  # late: only for errors
+
+        found = obstacle(path)
+        if found is not None:
+            raise RootOffline(
+                f"{os.fsdecode(path)} cannot be opened ({found.what}); {found.remedy}, and try"
+                " again"
+            ) from error
         if error.errno == errno.ENOTDIR and (target := os.path.realpath(path)) != path:
             raise _is_link(path, target) from error
         raise _offline(path, "cannot be opened", error) from error

@@ -123,10 +123,29 @@ def test_a_file_in_place_of_a_root_is_offline(music: Path, db: Path) -> None:
     run("rebuild", music, db=db)
     music.rename(music.with_name("away"))
     music.write_text("no folder")
-    assert_offline(db, "cannot be opened (Not a directory); mount its disk")
+    assert_offline(db, "music is not a folder, but a file); put the folder back")
+    music.unlink()
+    os.mkfifo(music)
+    assert_offline(db, "music is not a folder, but a pipe); put the folder back")
+    music.unlink()
+    music.symlink_to(music)
+    assert_offline(db, "music is a symbolic link that leads in a circle); put the folder back")
     music.unlink()
     music.symlink_to(music.with_name("away"))
-    assert_offline(db, "cannot be opened (")
+    assert_offline(db, "cannot be opened (it is a symbolic link now")
+
+
+def test_a_folder_above_a_root_that_may_not_be_entered_is_named(
+    music: Path, db: Path, nobody: tuple[int, int], powerless: list[str]
+) -> None:
+    above = music.with_name("above")
+    plant(above / "music", SONGS)
+    run("rebuild", above / "music", db=db)
+    above.chmod(0o700)
+    os.chown(above, *nobody)
+    ran = run("scan", "--json", db=db, prefix=powerless, check=3)
+    (told,) = ran.object["offline"]
+    assert f"({above} may not be entered by this user); chmod it" in told
 
 
 def test_a_root_that_may_not_be_read_is_offline(
@@ -138,7 +157,7 @@ def test_a_root_that_may_not_be_read_is_offline(
     os.chown(music, *nobody)
     before = everything(db)
     ran = run("scan", "--json", db=db, prefix=powerless, check=3)
-    assert "Permission denied" in ran.object["offline"][0]
+    assert f"({music} may not be read by this user); chmod it" in ran.object["offline"][0]
     assert everything(db) == before
 
 

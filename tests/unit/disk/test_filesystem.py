@@ -211,10 +211,17 @@ def test_a_root_is_a_real_path(tmp_path: Path) -> None:
 def test_what_is_not_a_folder_is_refused_with_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "song.mp3").touch()
     (tmp_path / "dangling").symlink_to("nowhere")
-    with pytest.raises(UsageError, match=r"song.mp3 is not a folder: name the folder"):
-        filesystem.real_root(os.fsencode(tmp_path / "song.mp3"))
-    for name in ("gone", "dangling"):
-        with pytest.raises(UsageError, match=f"{name} does not exist: name a folder"):
+    (tmp_path / "circle").symlink_to("circle")
+    os.mkfifo(tmp_path / "pipe")
+    for name, told in (
+        ("song.mp3", "song.mp3 is not a folder, but a file: name the folder that it is in"),
+        ("pipe", "pipe is not a folder, but a pipe: name the folder that it is in"),
+        ("song.mp3/x", "song.mp3/x: .*song.mp3 is not a folder, but a file: put the folder back"),
+        ("gone", "gone does not exist: name a folder"),
+        ("dangling", "dangling is a symbolic link that leads nowhere: put the folder back"),
+        ("circle", "circle is a symbolic link that leads in a circle: put the folder back"),
+    ):
+        with pytest.raises(UsageError, match=told):
             filesystem.real_root(os.fsencode(tmp_path / name))
 
 
