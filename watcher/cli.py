@@ -140,6 +140,8 @@ class Requests:
         self.stopped = False
         self.loop: Loop | None = None
         """One that is open: a closed one has no descriptor to be woken by."""
+        self.reloads = 0
+        """How often it was asked to reload until the last `reload_with`; a command counts that."""
         self._reload: Reload | None = None
         self._is_early = False
 
@@ -158,6 +160,8 @@ class Requests:
 
     def reload_with(self, reload: Reload | None) -> None:
         """What answers SIGHUP from now on, also one that has come while there was none."""
+        if self._reload is not None:
+            self.reloads = self._reload.info.number
         self._reload = reload
         if reload is not None and self._is_early:
             self._is_early = False
@@ -218,7 +222,7 @@ def _watch_opened(
         os.chdir("/")  # a current folder on a disk keeps it from being unmounted
         signal.signal(signal.SIGALRM, _give_up)
         _on_signals(requests.stop, and_then_s=_MOST_TO_STOP_S)
-        reload = Reload(load, settings, EventLog())
+        reload = Reload(load, settings, EventLog(), requests.reloads)
         _run_daemons(dispatcher.connection, dispatcher.lock, reload, requests, progress, terminal)
 
 

@@ -24,10 +24,15 @@ class Reload:
     with the lock that it has; it then looks at everything, so no change is missed.
     """
 
-    def __init__(self, load: Callable[[], Settings], settings: Settings, log: EventLog) -> None:
-        """`load` reads the settings as the start did, and raises SettingsError."""
+    def __init__(
+        self, load: Callable[[], Settings], settings: Settings, log: EventLog, number: int = 0
+    ) -> None:
+        """`load` reads the settings as the start did, and raises SettingsError.
+
+        `number` is how often this process was asked before, with another one of these.
+        """
         self.settings = settings
-        self.info = ReloadInfo()
+        self.info = ReloadInfo(number)
         """What came of the last request, for `indexer reload`."""
         self._load = load
         self._log = log
