@@ -21,7 +21,14 @@ from indexer.disk.mounts import is_share
 from indexer.model import Chunk, Evidence, Reading, Waiting, is_folded
 from indexer.queue.orders.jobs import read_order
 from indexer.queue.orders.kept_orders import FoundReadings, count_reuse, find_readings, read_as
-from indexer.queue.orders.messages import BatchOrder, ExtractOrder, FileText, bytes_of, nameless
+from indexer.queue.orders.messages import (
+    BatchOrder,
+    ExtractOrder,
+    FileText,
+    bytes_of,
+    nameless,
+    paths_of,
+)
 from indexer.queue.orders.queues import Queues
 from indexer.shares.hanging import real_path
 from indexer.shares.registry import shares
@@ -90,7 +97,7 @@ class Extractor:
         except errors.RootSilent as error:
             _log.warning("not read root=%s reason=%s", order.origin.root, error)
             silent = Waiting.SILENT  # it stays pending
-            readings = [Reading(path=file.raw, waiting=silent) for file in order.files]
+            readings = [Reading(path=path, waiting=silent) for path in paths_of(order.files)]
         except errors.RootOffline as error:
             return self._hand_back(order, error)
         self._hand_on(order, readings, found)
@@ -180,8 +187,8 @@ def read(
 
     `may_hang`: a server has to answer for them.
     """
-    paths = tuple(file.raw for file in order.files)
-    closed = frozenset(path.raw for path in order.closed)
+    paths = paths_of(order.files)
+    closed = frozenset(paths_of(order.closed))
     chunk = Chunk(
         place,
         paths,
@@ -215,8 +222,8 @@ def _as_scanned(reading: Reading, file: FileText) -> Reading:
     The inode and ctime of a share are not those of the disk behind it; size and mtime are. So the
     birth time is kept only where all four are equal.
     """
-    stamp = reading.stamp
-    if stamp is None:
+    stamp, scanned = reading.stamp, file.stamp
+    if stamp is None or stamp == scanned:
         return reading
     if stamp.size != file.size or not same_time(stamp.mtime_ns, file.mtime_ns):
         return Reading(
@@ -225,9 +232,7 @@ def _as_scanned(reading: Reading, file: FileText) -> Reading:
             opened=reading.opened,
             bytes_read=reading.bytes_read,
         )
-    scanned = file.stamp
-    birth_ns = reading.birth_ns if stamp == scanned else None
-    return replace(reading, stamp=scanned, birth_ns=birth_ns)
+    return replace(reading, stamp=scanned, birth_ns=None)
 
 
 def evidence_at(evidence: Evidence, place: bytes) -> Evidence:

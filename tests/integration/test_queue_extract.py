@@ -130,7 +130,7 @@ def test_what_was_read_has_the_stamp_of_the_job(plant: Plant, music: Path) -> No
     reading = one_read(music, file)
     assert reading.track is not None
     assert reading.track.title == "One"
-    assert reading.stamp == file.entry.stamp
+    assert reading.stamp == file.stamp
 
 
 def test_the_tags_to_keep_are_those_of_the_job(plant: Plant, music: Path) -> None:

@@ -60,11 +60,6 @@ class FileText(PathText, frozen=True, omit_defaults=True, gc=False, kw_only=True
         )
 
     @property
-    def entry(self) -> Entry:
-        """The entry of the scan. Raises QueueError where the path leads out of its root."""
-        return Entry(_checked(self), self.stamp, self.disk, self.special)
-
-    @property
     def stamp(self) -> Stamp:
         """The stamp that the scan saw."""
         return Stamp(self.size, self.mtime_ns, self.ctime_ns, self.inode)
@@ -178,21 +173,32 @@ def nameless(readings: Sequence[Reading]) -> tuple[Reading, ...]:
     return tuple(replace(reading, path=b"") for reading in readings)
 
 
+def entries_of(files: Sequence[FileText]) -> tuple[Entry, ...]:
+    """The entries of the scan again. Raises QueueError where a path leads out of its root."""
+    named = zip(paths_of(files), files, strict=True)
+    return tuple([Entry(path, one.stamp, one.disk, one.special) for path, one in named])
+
+
+def paths_of(texts: Sequence[PathText]) -> tuple[bytes, ...]:
+    """Their paths in bytes, checked together: one by one takes six times as long.
+
+    Raises QueueError where one leads out of its root.
+    """
+    found = [one.path.encode() if one.path_b64 is UNSET else bytes_of(one) for one in texts]
+    whole = b"/%b/" % b"/".join(found)  # a component of this is one of any of them
+    if b"//" in whole or b"/." in whole or b"\0" in whole:  # as a rule none is odd
+        return tuple([_checked(one) for one in texts])
+    return tuple(found)
+
+
 def _checked(text: PathText) -> bytes:
     path = bytes_of(text)
-    if _is_odd(path) and (b"\0" in path or _DOTS.intersection(path.split(b"/"))):
+    if b"\0" in path or _DOTS.intersection(path.split(b"/")):
         raise QueueError(
             f"{text.path!r}: a path that leads out of its root is refused; drop this job, and see"
             " which other programs may write to this Redis"
         )
     return path
-
-
-def _is_odd(path: bytes) -> bool:
-    """Whether a path may have a component of `_DOTS`; as a rule none has, and this is faster."""
-    return (
-        path[:1] in _ENDS or path[-1:] in _ENDS or b"/." in path or b"//" in path or b"\0" in path
-    )
 
 
 def bytes_of(text: PathText) -> bytes:
@@ -206,4 +212,3 @@ def bytes_of(text: PathText) -> bytes:
 
 
 _DOTS = {b"", b".", b".."}
-_ENDS = (b"", b".", b"/")

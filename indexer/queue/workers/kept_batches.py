@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from indexer.errors import QueueError
 from indexer.model import Reading, Waiting
 from indexer.queue.orders.jobs import read_order
-from indexer.queue.orders.messages import BatchOrder, Origin
+from indexer.queue.orders.messages import BatchOrder, Origin, entries_of
 from indexer.stages.batch import Batch, batch
 from indexer.stages.scan import Plan
 from indexer.tags import READER_VERSION
@@ -108,8 +108,7 @@ def chunk_batch(
 
 def plan_of(order: BatchOrder) -> Plan:
     """The plan of the scan."""
-    read = tuple(file.entry for file in order.files)
-    unread = tuple(file.entry for file in order.unread)
+    read, unread = entries_of(order.files), entries_of(order.unread)
     return Plan(order.origin.root_id, read, unread, order.origin.reread)
 
 

@@ -20,8 +20,10 @@ from indexer.queue.orders.messages import (
     Origin,
     PathText,
     ScanOrder,
+    entries_of,
     files_of,
     nameless,
+    paths_of,
 )
 from indexer.queue.workers.kept_batches import InsertOrder, plan_of, readings_of
 from indexer.stages.scan import Plan
@@ -69,7 +71,7 @@ def test_every_path_in_a_root_survives_json(path: bytes) -> None:
 @given(entries)
 def test_every_file_survives_json(entry: Entry) -> None:
     told = msgspec.json.encode(FileText.of_entry(entry))
-    assert msgspec.json.decode(told, type=FileText).entry == entry
+    assert entries_of([msgspec.json.decode(told, type=FileText)]) == (entry,)
 
 
 def _is_utf8(path: bytes) -> bool:
@@ -94,12 +96,15 @@ def test_a_path_that_leads_out_of_its_root_is_refused(path: bytes, as_b64: bool)
     with pytest.raises(QueueError, match=r"leads out of its root.*drop this job"):
         _ = PathText(text, **b64).raw
     with pytest.raises(QueueError, match="leads out of its root"):
-        _ = file(text, **b64).entry
+        entries_of([file("1.mp3"), file(text, **b64), file("2.mp3")])
+    with pytest.raises(QueueError, match="leads out of its root"):
+        paths_of([PathText(text, **b64)])
 
 
 @pytest.mark.parametrize("path", [b"..mp3", b"...", b"A/..b/1.mp3", b".hidden/1.mp3", b"\\..\\1"])
 def test_a_name_with_dots_is_no_way_out(path: bytes) -> None:
     assert PathText.of(path).raw == path
+    assert paths_of([PathText.of(b"1.mp3"), PathText.of(path)]) == (b"1.mp3", path)
 
 
 @pytest.mark.parametrize("b64", ["a", "====", "ab c", "YQ=", "é", "YQ==\n", "!!!!"])
