@@ -15,7 +15,9 @@ from rq.worker import Worker
 
 from indexer.queue.orders.jobs import JobsJson, our_queue
 from indexer.queue.orders.queues import Queues
-from indexer.queue.workers.rq_worker import IndexRqWorker, worker_of
+from indexer.queue.workers.chunk_reader import ChunkReader
+from indexer.queue.workers.rq_worker import ExtractRqWorker, IndexRqWorker, worker_of
+from indexer.settings import Settings
 from tests.redis_servers import redis_server
 
 QUEUES = ("insert", "batch", "scan", "deferred")
@@ -86,6 +88,32 @@ def test_a_job_is_shown_while_it_is_done_and_leaves_nothing(client: redis.Redis)
     left = [key for key in client.keys("rq:*") if b"scan-1" in key]
     assert left == []
     assert client.hget(made.key, "successful_job_count") == b"1"
+
+
+def test_other_readers_are_called_as_soon_as_a_chunk_waits_behind_one(
+    client: redis.Redis, tmp_path: Path
+) -> None:
+    """A scan puts its second chunk when the first reader has taken its first one."""
+    called: list[list[str]] = []
+
+    def handler(_raw: msgspec.Raw) -> None:
+        if not called:
+            Queues(client).put("extract", {}, job_id="b", description="", timeout_s=None)
+        reader.begins()
+        reader.beat()
+
+    Queues(client).put("extract", {}, job_id="a", description="", timeout_s=None)
+    with ChunkReader(Settings(db=tmp_path / "library.db")) as reader:
+        made = worker_of(
+            *(("extract",), client, {"extract": handler}),
+            name="one",
+            memory_mb=4096,
+            reader=reader,
+        )
+        assert isinstance(made, ExtractRqWorker)
+        made.call_for_more = lambda: called.append(our_queue("extract", client).get_job_ids())
+        made.work(burst=True, logging_level=None)
+    assert called == [["b"]]
 
 
 def test_a_worker_that_was_suspended_during_a_job_takes_no_other(client: redis.Redis) -> None:

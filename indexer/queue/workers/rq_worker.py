@@ -105,7 +105,7 @@ class ExtractRqWorker(RqOverrides, SimpleWorker):
         self._heartbeat_at = time.monotonic() + _HEARTBEAT_S
         self._has_called = False
         self._count_at = time.monotonic() + _COUNTS_APART_S
-        self.reader.begins = lambda: self._report_reading(job)
+        self.reader.begins = lambda: self._report_reading(job, queue)
         self.reader.beat = lambda: self._beat(job, queue)
         super().execute_job(job, queue)
         self.report_vitals()
@@ -116,15 +116,21 @@ class ExtractRqWorker(RqOverrides, SimpleWorker):
         if back:
             self._let_others_try()
 
-    def _report_reading(self, job: Job) -> None:
-        """From here on its files may be at fault if this whole worker is lost."""
+    def _report_reading(self, job: Job, queue: Queue) -> None:
+        """From here on its files may be at fault if this whole worker is lost.
+
+        What waits is counted again: as a rule a scan has put its second chunk since it put this
+        one, and other readers are called at the first beat.
+        """
         with (
             suppress(redis.RedisError),  # without the record, a loss counts against no file
             self.connection.pipeline() as pipeline,
         ):
             pipeline.exists(job.key)
             pipeline.hset(job.key, READING, "1")
-            if not pipeline.execute()[0]:  # its data was lost, and the key would stay
+            pipeline.llen(queue.key)
+            was_there, _, self._waiting = pipeline.execute()
+            if not was_there:  # its data was lost, and the key would stay
                 self.connection.delete(job.key)
 
     def _beat(self, job: Job, queue: Queue) -> None:
