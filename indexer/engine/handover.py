@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Final
 
 from msgspec import Struct
@@ -85,7 +86,7 @@ class Handover:
             self._connection,
             self.run_id,
             still_s=self._settings.still,
-            pause_s=_FOLLOW_PAUSE_S,
+            pause=partial(time.sleep, _FOLLOW_PAUSE_S),
             keep_on=lambda: (
                 not stop() and self._daemon_lives(stall) and not self._waits_in_vain(asked)
             ),

@@ -129,14 +129,14 @@ def follow(
     scan_id: int,
     *,
     still_s: float,
-    pause_s: float,
+    pause: Callable[[], object],
     keep_on: Callable[[], bool],
     step: Callable[[], bool] = lambda: False,
 ) -> bool:
     """Wait until a run has ended; False when `keep_on` becomes false before.
 
     Incomplete files are waited for as long as a command without a daemon would: `still`.
-    `step` is called at each check, and returns whether there is more to do.
+    `step` is called at each check, and returns whether there is more to do; `pause` between them.
     """
     ended_at: float | None = None
     whole_until: float | None = None
@@ -154,5 +154,5 @@ def follow(
                 whole_until = now + still_s + _EVIDENCE_MARGIN_S
             if not counted.left_of(connection, scan_id) or now >= whole_until:
                 return True
-        time.sleep(pause_s)
+        pause()
     return False

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import select
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from functools import partial
+from pathlib import Path
 from typing import Final
 
 from indexer import errors
@@ -16,6 +19,7 @@ from indexer.queue.redis_client import answering, state_of
 from indexer.queue.workers.profiles import QUEUES
 from indexer.runs import run_counts
 from indexer.runs.result import follow
+from indexer.runs.wakeup import WakeupSocket
 from indexer.settings import Settings
 from indexer.store.connection import Connection
 from indexer.store.sidecars.artwork import count_wanted_due
@@ -24,8 +28,12 @@ from indexer.store.work import pending
 _log = logging.getLogger("indexer")
 
 _LOOK_PAUSE_S: Final = 0.02
+_WOKEN_PAUSE_S: Final = 0.1
+"""The same where workers send a wake-up, as they do at the end of a run."""
 _REPORT_PAUSE_S: Final = 0.1
 """Pause between two reports of the progress, each of which asks Redis."""
+_UNSEEN_PAUSE_S: Final = 1.0
+"""The same where nothing shows the progress."""
 _ARTWORK_PAUSE_S: Final = 0.1
 _STUCK_S: Final = 60.0
 """After so long without an album, artist or playlist that is done, no worker gets on. A guess."""
@@ -74,6 +82,7 @@ class QueuedRun:
             return True
         moved_at, report_at, before = time.monotonic(), 0.0, (0, 0, 0)
         version, is_busy = -1, True
+        report_pause_s = _UNSEEN_PAUSE_S if self._listener is None else _REPORT_PAUSE_S
 
         def step() -> bool:
             nonlocal moved_at, report_at, before, version, is_busy
@@ -86,7 +95,7 @@ class QueuedRun:
                 is_busy = any(other >= generation for other in result.generations)
             if now < report_at and is_busy:
                 return True
-            report_at = now + _REPORT_PAUSE_S
+            report_at = now + report_pause_s
             done = self._report(generation, scan_id, expected)
             if done != before:
                 moved_at, before = now, done
@@ -94,14 +103,15 @@ class QueuedRun:
                 self._log_idle()
             return is_busy
 
-        is_over = follow(
-            self._connection,
-            scan_id,
-            still_s=self._settings.still,
-            pause_s=_LOOK_PAUSE_S,
-            keep_on=lambda: not self._stop(),
-            step=step,
-        )
+        with woken(self._settings.db) as pause:
+            is_over = follow(
+                self._connection,
+                scan_id,
+                still_s=self._settings.still,
+                pause=pause,
+                keep_on=lambda: not self._stop(),
+                step=step,
+            )
         if is_over:
             self._forget(generation)
         return is_over
@@ -173,6 +183,27 @@ class QueuedRun:
                 "waiting for=worker queues=%s action=start `indexer worker` on this machine",
                 ",".join(idle),
             )
+
+
+@contextmanager
+def woken(database: Path) -> Iterator[Callable[[], object]]:
+    """What waits a moment, or until a worker sends a wake-up; the dispatch lock is ours.
+
+    A shorter moment where no socket can be made, such as behind that of another user's daemon.
+    """
+    wakeup = None
+    with suppress(OSError, errors.DatabaseError):
+        wakeup = WakeupSocket(database)
+    if wakeup is None:
+        yield partial(time.sleep, _LOOK_PAUSE_S)
+        return
+
+    def pause() -> None:
+        select.select([wakeup], [], [], _WOKEN_PAUSE_S)
+        wakeup.was_woken()
+
+    with closing(wakeup):
+        yield pause
 
 
 def deferred_reads(settings: Settings) -> int:

@@ -1,0 +1,50 @@
+"""What a command that follows a run in the queues waits for."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from indexer.queue.dispatch.run import woken
+from indexer.runs.wakeup import WakeupSocket, wake
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Path:
+    file = tmp_path / "library.db"
+    file.touch()
+    return file
+
+
+def test_a_worker_that_ends_a_run_wakes_the_command_that_follows_it(db: Path) -> None:
+    with woken(db) as pause:
+        waker = threading.Timer(0, wake, (db,))
+        waker.start()
+        waker.join()
+        began = time.monotonic()
+        pause()
+        first_s = time.monotonic() - began
+        pause()  # the wake-up was taken: it waits
+        second_s = time.monotonic() - began - first_s
+    assert first_s < second_s
+    assert not wake(db)  # none listens any more
+
+
+def test_a_command_follows_a_run_without_wake_ups_where_no_socket_can_be_made(
+    db: Path,
+) -> None:
+    db.with_name(f"{db.name}.bell").write_text("of others")
+    with woken(db) as pause:
+        pause()
+    assert db.with_name(f"{db.name}.bell").read_text() == "of others"
+
+
+def test_the_next_daemon_takes_away_the_socket_of_a_command_that_was_killed(db: Path) -> None:
+    killed = woken(db)
+    killed.__enter__()
+    WakeupSocket(db).close()
+    assert not db.with_name(f"{db.name}.bell").exists()
+    killed.__exit__(None, None, None)
