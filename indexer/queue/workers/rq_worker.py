@@ -13,6 +13,7 @@ from rq.exceptions import InvalidJobOperation
 from rq.job import JobStatus
 from rq.timeouts import BaseDeathPenalty
 
+from indexer.process import free_unused
 from indexer.queue.orders.jobs import READING, Handler, JobsJson, OurJob, OurQueue, our_queue
 from indexer.queue.workers.rq_overrides import WORKER_TTL_S, RqOverrides
 
@@ -91,12 +92,13 @@ class ExtractRqWorker(RqOverrides, SimpleWorker):
     def dequeue_job_and_maintain_ttl(
         self, timeout: int | None, max_idle_time: int | None = None
     ) -> tuple[Job, Queue] | None:
-        """The next job; the reader process ends when none has come for a while."""
+        """The next job; when none has come for a while, its reader and free memory are let go."""
         if self.reader_pids and timeout is not None and max_idle_time is None:
             found = super().dequeue_job_and_maintain_ttl(IDLE_S, IDLE_S)
             if found is not None:
                 return found
             self.reader.end_reader()
+            free_unused()
             self._report_vitals_if_redis_takes_them()
         return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
 

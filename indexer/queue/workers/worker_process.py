@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from indexer import errors
-from indexer.process import collector_relaxed, share_heap
+from indexer.process import collector_relaxed, keep_freed, share_heap
 from indexer.queue.extract import Extractor
 from indexer.queue.redis_client import answering, connect, refusal, shown, state_of
 from indexer.queue.workers.chunk_reader import ChunkReader
@@ -92,6 +92,7 @@ def _work(
     *,
     burst: bool,
 ) -> int:
+    keep_freed()
     client = connect(settings)
     _await_redis(settings, stopped)
     name = f"{socket.gethostname()}-{post.name}-{os.getpid()}-{os.urandom(2).hex()}"
