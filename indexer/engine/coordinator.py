@@ -93,9 +93,9 @@ class RunCoordinator:
         return self._run_here(request, listener, stop)
 
     def _run_here(self, request: Request, listener: Listener | None, stop: Stop) -> Completed:
+        reads_before = self._deferred_reads() if request.queued else 0  # it imports redis and rq
         started = time.monotonic()
         scan_id = self._begin(request)
-        reads_before = self._deferred_reads() if request.queued else 0
         state = "failed"
         goes_on = False
         try:
