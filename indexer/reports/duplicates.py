@@ -44,7 +44,10 @@ SELECT id, mb_trackid, CASE WHEN guessed & 4 THEN NULL ELSE artist END,
 FROM tracks WHERE place = 0 ORDER BY id
 """
 """Without an artist or a title that is only guessed from the path."""
-_SIZE: Final = "SELECT size FROM tracks WHERE id = ?"
+_FILE: Final = "SELECT size, disk_id, inode, mtime_ns, ctime_ns FROM tracks WHERE id = ?"
+File = tuple[int, int, int, int, int]
+"""Size in bytes, disk, inode and times: equal for the names of one file (hard links), and for
+others only where a file system gives them one inode."""
 _UNHEARD: Final = "SELECT count(*) FROM tracks WHERE place = 0 AND essence IS NULL"
 
 
@@ -56,7 +59,7 @@ class Duplicates(Struct, frozen=True, kw_only=True):
     size: int
     """Bytes of all of them."""
     freed: int
-    """Bytes of all but the best."""
+    """Bytes that deleting all but the best gives back: hard links are one file."""
     albums: tuple[str, ...]
     """Titles of the albums on which they stand."""
 
@@ -67,18 +70,18 @@ def duplicates(connection: Connection, by: str) -> Iterator[Duplicates]:
         groups = list(by_essence(connection))
     else:
         groups = list(recordings(facts(connection)))
-    bytes_of = sizes(connection, [one for group in groups for one in group])
-    groups.sort(key=lambda group: (-_freed([bytes_of[one] for one in group]), min(group)))
+    known = files(connection, [one for group in groups for one in group])
+    groups.sort(key=lambda group: (-_freed([known[one] for one in group]), min(group)))
     for group in groups:
         rows = sorted(library_rows(connection, group), key=_rank)
         if len(rows) < 2:  # changed meanwhile
             continue
-        size = sum(row["size"] for row in rows)  # type: ignore[misc]  # bytes
+        named = [known[row["id"]] for row in rows]  # type: ignore[index]  # ids
         yield Duplicates(
             by=by,
             files=tuple({name: row[name] for name in FIELDS if name in row} for row in rows),
-            size=size,
-            freed=size - rows[0]["size"],  # type: ignore[operator]  # bytes
+            size=sum(size for size, *_ in named),
+            freed=sum(size for size, *_ in set(named) - {named[0]}),
             albums=tuple(dict.fromkeys(str(row["album"]) for row in rows if row["album"])),
         )
 
@@ -139,8 +142,9 @@ def _rank(row: dict[str, Any]) -> tuple[Any, ...]:
     )
 
 
-def _freed(sizes: Sequence[int]) -> int:
+def _freed(several: Sequence[File]) -> int:
     """Bytes that at least one copy less would free; a guess, for the order only."""
+    sizes = [size for size, *_ in set(several)]
     return sum(sizes) - max(sizes)
 
 
@@ -171,6 +175,6 @@ def facts(connection: Connection) -> Iterator[Fact]:
         yield Fact(*row)
 
 
-def sizes(connection: Connection, track_ids: Sequence[int]) -> dict[int, int]:
-    """Bytes of the files of tracks."""
-    return {one: size for one in track_ids for (size,) in select(connection, _SIZE, (one,))}
+def files(connection: Connection, track_ids: Sequence[int]) -> dict[int, File]:
+    """The files of tracks."""
+    return {one: file for one in track_ids for file in select(connection, _FILE, (one,))}

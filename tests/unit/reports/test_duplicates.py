@@ -67,6 +67,24 @@ def test_equal_sounds_stand_together_whatever_their_tags_are(
     assert rows == [("a.mp3", 2), ("b/other.mp3", 2)]
 
 
+def test_of_hard_links_deleting_one_frees_nothing_and_comes_after_what_does(
+    library: Library, plant: Plant, music: Path
+) -> None:
+    plant({
+        "a.mp3": recording(1, "One"),
+        "b.mp3": recording(2, "Two"),
+        "c.mp3": recording(2, "Two again"),
+    })  # fmt: skip
+    os.link(music / "a.mp3", music / "a again.mp3")
+    os.link(music / "c.mp3", music / "c again.mp3")
+    library.scan()
+    copies, links = library.duplicates("essence")
+    assert {row["path"] for row in copies.files} == {"b.mp3", "c.mp3", "c again.mp3"}
+    sizes = {(music / row["path"]).stat().st_ino: row["size"] for row in copies.files}
+    assert copies.freed == sum(sizes.values()) - copies.files[0]["size"]
+    assert (len(links.files), links.freed) == (2, 0)
+
+
 def test_of_a_recording_the_best_file_comes_first_and_the_largest_groups_before_others(
     library: Library, plant: Plant
 ) -> None:
