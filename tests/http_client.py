@@ -30,7 +30,9 @@ def ask(
     try:
         connection.request(method, path, headers=dict(headers or {}))
         response = connection.getresponse()
-        return Answer(response.status, response.read(), dict(response.getheaders()))
+        sent = response.getheaders()
+        assert len(dict(sent)) == len(sent), f"a header is sent twice: {sent}"
+        return Answer(response.status, response.read(), dict(sent))
     finally:
         connection.close()
 

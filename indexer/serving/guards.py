@@ -139,6 +139,7 @@ def seal(response: Response, policy: str) -> Response:
     headers["X-Frame-Options"] = "DENY"
     headers["Referrer-Policy"] = "same-origin"
     headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    headers.remove("Date")  # that of a file: the server sends one with every answer
     return response
 
 

@@ -29,13 +29,40 @@ _IDLE_S: Final = 30.0
 _PIECE: Final = 1 << 18
 """Bytes of an audio file that are read at once. A guess."""
 _TYPES: Final = {
-    b".mp3": "audio/mpeg", b".mp2": "audio/mpeg", b".mp1": "audio/mpeg", b".flac": "audio/flac",
-    b".ogg": "audio/ogg", b".oga": "audio/ogg", b".opus": "audio/ogg", b".spx": "audio/ogg",
-    b".m4a": "audio/mp4", b".m4b": "audio/mp4", b".mp4": "audio/mp4", b".alac": "audio/mp4",
-    b".aac": "audio/aac", b".wav": "audio/wav", b".wave": "audio/wav", b".webm": "audio/webm",
-    b".weba": "audio/webm", b".mka": "audio/x-matroska", b".aif": "audio/aiff",
-    b".aiff": "audio/aiff", b".wma": "audio/x-ms-wma", b".ac3": "audio/ac3", b".caf": "audio/x-caf",
-}  # fmt: skip
+    suffix: kind
+    for kind, suffixes in {
+        "audio/mpeg": b".mp3 .mp2 .mp1 .m2a .mpga",
+        "audio/aac": b".aac .adts",
+        "audio/ac3": b".ac3",
+        "audio/eac3": b".eac3 .ec3",
+        "audio/flac": b".flac",
+        "audio/ogg": b".ogg .oga .ogx .oggflac .opus .spx",
+        "audio/mp4": b".m4a .m4b .m4p .m4r .mp4 .f4a .alac",
+        "audio/3gpp": b".3ga",
+        "audio/x-matroska": b".mka",
+        "audio/webm": b".webm .weba",
+        "audio/x-ms-wma": b".wma .asf",
+        "audio/wav": b".wav .wave .bwf",
+        "audio/x-w64": b".w64",
+        "audio/aiff": b".aif .aiff .aifc .afc",
+        "audio/x-caf": b".caf",
+        "audio/x-dsf": b".dsf",
+        "audio/x-dff": b".dff",
+        "audio/x-ape": b".ape",
+        "audio/x-musepack": b".mpc .mp+ .mpp",
+        "audio/x-optimfrog": b".ofr .ofs",
+        "audio/x-tak": b".tak",
+        "audio/x-tta": b".tta",
+        "audio/x-wavpack": b".wv",
+    }.items()
+    for suffix in suffixes.split()
+}
+"""Media types by suffix. Without a registered one, that of players and desktops."""
+
+
+def media_type(path: bytes) -> str:
+    """What an audio file is for a browser, by its name."""
+    return _TYPES.get(suffix_of(path), "application/octet-stream")
 
 
 class CoverMaker:
@@ -121,7 +148,7 @@ class AudioFiles:
         found = self._piece(root_path, known.path, 0, 0)
         if found is None:
             return None
-        kind = _TYPES.get(suffix_of(known.path), "application/octet-stream")
+        kind = media_type(known.path)
         return Audio(found[0], found[1], kind, root_path, known.path)
 
     def bytes_of(self, audio: Audio, begin: int, end: int) -> Iterator[bytes]:

@@ -108,6 +108,7 @@ def test_jellyfin_gets_the_files(server: Server) -> None:
     assert (ran.returncode, ran.stderr) == (0, "")
     ((path, body, headers),) = server.asked
     assert path == "/Library/Media/Updated"
+    assert headers["Authorization"] == 'MediaBrowser Token="key"'
     assert headers["X-Emby-Token"] == "key"
     assert [(one["UpdateType"], one["Path"]) for one in json.loads(body)["Updates"]] == [
         ("Created", "1:Pop/One/a.mp3"),

@@ -294,6 +294,7 @@ FIRING = {
     "MusicIndexerJobsFailed": {'rq_jobs{queue="extract",status="failed"}': "1x2000"},
     "MusicIndexerJobsWithoutWorkers": {'rq_jobs{queue="extract",status="queued"}': "7x2000"},
     "MusicIndexerReconcileOld": {"music_indexer_last_reconcile_timestamp_seconds": "1x2000"},
+    "MusicIndexerFilesDamaged": {'music_indexer_problems{kind="damage"}': "1x2000"},
     "MusicIndexerDamaged": {"music_indexer_damage": "1x2000"},
     "MusicIndexerMetricsOld": {
         'node_textfile_mtime_seconds{file="/x/music-indexer.prom"}': "1x2000"
@@ -309,6 +310,8 @@ WELL = {
     'rq_jobs{queue="extract",status="queued"}': "9x2000",
     'rq_workers{name="a",state="busy",queues="extract"}': "1x2000",
     "music_indexer_last_reconcile_timestamp_seconds": "1+600x2000",
+    'music_indexer_problems{kind="damage"}': "0x2000",
+    'music_indexer_problems{kind="content"}': "1x2000",
     "music_indexer_damage": "0x2000",
     'node_textfile_mtime_seconds{file="/x/music-indexer.prom"}': "1+600x2000",
 }  # fmt: skip
