@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -42,6 +43,14 @@ class Ran:
         copy = folder / name
         copy.write_text(self.files[f"/etc/systemd/system/{name}"])
         return copy
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A folder that all users may enter, as they may not enter those of pytest."""
+    with TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        yield Path(folder)
 
 
 @pytest.fixture
@@ -144,6 +153,20 @@ def test_what_blocks_is_said_and_the_rest_printed(words: list[str], told: str) -
     assert ran.code == 0
     assert told in ran.err
     assert any(one.startswith("systemctl enable") for one in ran.commands)
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o750, 0o710, 0o1770])
+@pytest.mark.parametrize("closed", [".", ".."])
+def test_a_folder_that_the_service_may_not_enter_blocks_and_is_named_with_its_remedy(
+    mode: int, closed: str, songs: Path
+) -> None:
+    folder = (songs / closed).resolve()
+    folder.chmod(mode)
+    ran = Ran(songs)
+    remedy = f"Type this, then try again: chmod o+x {folder}\n"
+    assert ran.err == f"{songs}: {folder} may not be entered by music-indexer\n{remedy}"
+    subprocess.run(["chmod", "o+x", folder], check=True)
+    assert (ran.code, Ran(songs).err) == (0, "Nothing blocks.\n")
 
 
 def test_an_empty_folder_blocks_unless_it_is_said_to_be_right(music: Path) -> None:
