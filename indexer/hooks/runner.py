@@ -197,11 +197,13 @@ class HookThread(threading.Thread):
     def _begin(self, connection: Connection) -> HookRow:
         """Give a new hook a cursor, and one that was served from another index that of a lost one.
 
-        One that was put back from a copy, or repaired with losses, has another token.
+        One that was put back from a copy, or repaired with losses, has another token; or it has
+        lost how far this hook was told.
         """
         name, token = self.hook.name, token_of(connection)
         row = hooks.get(connection, name)
-        if self._served.token_of(name) not in (None, token):
+        served = self._served.token_of(name)
+        if served is not None and (row is None or served != token):
             if row is None:
                 row = HookRow(events.LOST)
                 hooks.add(connection, name, row.cursor)

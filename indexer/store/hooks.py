@@ -64,12 +64,23 @@ class HookRow(Struct, frozen=True):
 
 
 def get(connection: Connection, name: str) -> HookRow | None:
-    """The state of a hook; None of one that is new."""
+    """The state of a hook; None of one that is new, or whose cursor cannot be read."""
     row = select_one(connection, _GET, (name,))
-    if row is None:
+    if row is None or not is_readable(row[0]):
         return None
     cursor, *rest = row
     return HookRow(msgspec.json.decode(cursor, type=Cursor), *rest)
+
+
+def is_readable(cursor: object) -> bool:
+    """Whether a row's cursor is in this program's format."""
+    if not isinstance(cursor, str):
+        return False
+    try:
+        msgspec.json.decode(cursor, type=Cursor)
+    except msgspec.DecodeError:
+        return False
+    return True
 
 
 def add(connection: Connection, name: str, cursor: Cursor) -> None:

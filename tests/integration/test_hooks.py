@@ -247,6 +247,48 @@ def test_an_index_that_was_replaced_while_no_hook_ran_is_told_as_one_to_read_who
     assert [one["fresh"] for one in receiver.messages].count(True) == 1
 
 
+@pytest.mark.parametrize(
+    ("harm", "told"),
+    [
+        ((), [("added", False)]),
+        (("DELETE FROM hooks",), [(None, True)]),
+        (("UPDATE hooks SET cursor = '{'",), [(None, True)]),
+    ],
+    ids=["kept", "lost", "unreadable"],
+)
+@pytest.mark.parametrize("repaired", [False, True], ids=["as it is", "repaired"])
+def test_what_came_before_a_repair_is_told_or_all_is_read_again(
+    repaired: bool,
+    harm: tuple[str, ...],
+    told: list[tuple[str | None, bool]],
+    music: Path,
+    db: Path,
+    receiver: Receiver,
+) -> None:
+    plant(music, songs("a"))
+    run("rebuild", music, db=db)
+    config = hook(receiver, kinds=["added"])
+    with telling(db, config):
+        pass
+    plant(music, songs("missed"))
+    run("scan", db=db)
+    with closing(sqlite3.connect(db)) as connection:
+        for statement in (*harm, *(["DROP TABLE scans"] if repaired else [])):
+            connection.execute(statement)
+        connection.commit()
+    if repaired:
+        assert "a new file" in run("repair", db=db).out
+    with telling(db, config):
+        eventually(lambda: receiver.messages)
+        eventually(lambda: states(db, config) == [(0, 0, None)])
+    found = [
+        (event, message["fresh"])
+        for message in receiver.messages
+        for event in ([one["kind"] for one in message["events"]] or [None])
+    ]
+    assert found == told
+
+
 def test_a_root_whose_folder_is_not_utf8_stops_no_hook(
     db: Path, tmp_path: Path, receiver: Receiver
 ) -> None:

@@ -1,9 +1,9 @@
 """The readable part of a damaged index -> a new one with the same ids, and a list of losses.
 
 Only data that cannot be derived is copied: roots, disks, tracks, problems, hints, changes, scans,
-and what is known of pictures, playlists and lyrics; artwork is chosen, and playlists are read,
-again. A track whose row cannot be read keeps its id if an index or the change feed has its path: it
-is restored as missing, so that the next scan finds the file and reads it.
+how far hooks were told, and what is known of pictures, playlists and lyrics; artwork is chosen, and
+playlists are read, again. A track whose row cannot be read keeps its id if an index or the change
+feed has its path: it is restored as missing, so that the next scan finds the file and reads it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import apsw
 
 from indexer import paths
 from indexer.model import ProblemKind
-from indexer.store import former, tag_sets
+from indexer.store import former, hooks, tag_sets
 from indexer.store.recovery.damage import deletions
 from indexer.store.recovery.salvage import Salvage, Saved
 from indexer.store.recovery.values import Column, columns_of, strange_sidecars
@@ -38,6 +38,7 @@ _ORDERED: Final = (
     ("scrubs", ("track_id",)),
     ("playlist_entries", ("playlist_id", "position")),
     ("lyrics_files", ("root_id", "folder", "name")),
+    ("hooks", ("name",)),
 )  # fmt: skip
 _NUMBERED: Final = (
     "roots", "tracks", "changes", "scans", "pending", "catalog_artists", "catalog_albums", "genres",
@@ -64,6 +65,8 @@ _BEFORES: Final = "SELECT seq, before FROM changes WHERE before IS NOT NULL"
 _DROP_BEFORE: Final = "UPDATE changes SET before = NULL WHERE seq = ?"
 _HINTS: Final = "SELECT id, names FROM pending WHERE names IS NOT NULL"
 _DROP_HINT: Final = "DELETE FROM pending WHERE id = ?"
+_CURSORS: Final = "SELECT name, cursor FROM hooks"
+_DROP_CURSOR: Final = "DELETE FROM hooks WHERE name = ?"
 _TEXT_MARKS: Final = (
     ("SELECT id, path, path_is_text FROM roots", "UPDATE roots SET path_is_text = ? WHERE id = ?"),
     ("SELECT id, path, path_is_text FROM tracks",
@@ -261,10 +264,12 @@ class Rescue:
         strange = [kind for (kind,) in select(target, _UNREADABLE_KINDS) if kind not in _KINDS]
         runs = [row[0] for row in select(target, _SCANS) if not scans.is_readable(*row[1:])]
         hints = [row[0] for row in select(target, _HINTS) if not pending.is_readable(row[1])]
+        cursors = [row[0] for row in select(target, _CURSORS) if not hooks.is_readable(row[1])]
         self._drop_invalid()
         told = [row[0] for row in select(target, _BEFORES) if not former.is_readable(row[1])]
         for statement, keys in (
-            (_DROP_KIND, strange), (_DROP_SCAN, runs), (_DROP_HINT, hints), (_DROP_BEFORE, told)
+            (_DROP_KIND, strange), (_DROP_SCAN, runs), (_DROP_HINT, hints), (_DROP_BEFORE, told),
+            (_DROP_CURSOR, cursors),
         ):  # fmt: skip
             target.executemany(statement, [(key,) for key in keys])
         self.to_scan = self.to_scan or bool(strange or hints)
