@@ -1,7 +1,8 @@
 """A Matroska, WavPack or MP4 file -> its essence; a module of a format is imported when it comes.
 
-- Matroska: the first frames of its blocks, without their headers. A remuxer makes other clusters,
-  so neither offsets nor the length are stable. Source: RFC 9559, 10.
+- Matroska: the first frames of its blocks, without their headers; of equal ones, as in silence, the
+  first. A remuxer makes other clusters, so neither offsets nor the length are stable. Source:
+  RFC 9559, 10.
 - WavPack: its number of samples, and what its first blocks hold. A remuxer leaves out the blocks
   behind the sound and the header of the WAV file, so the length is not stable. Silence takes hardly
   a byte, so `BLOCKS_REACH` bytes hold many seconds of it.
@@ -22,6 +23,8 @@ REACH: Final = 16 * 1024
 """Bytes of frames. More than of other formats, since a silent beginning is among them."""
 ELEMENTS_LIMIT: Final = 4000
 """Maximum elements looked at. A guess: frames of 4 bytes, which are silence."""
+EQUAL_LIMIT: Final = 256
+"""Maximum frames that are passed since they came before: 6 s of silence in MP3. A guess."""
 BLOCK_HEAD: Final = 3
 """Bytes of a block behind the number of its track: a time and flags."""
 
@@ -38,12 +41,12 @@ def essence_of_matroska(window: Window, codec: str) -> bytes:
         raise UnknownSound
     at, end = window.sound[0]
     elements = Elements(window)
-    contents: list[bytes] = []
-    left = REACH
+    contents: dict[bytes, None] = {}
+    left, equal = REACH, 0
     for _ in range(ELEMENTS_LIMIT):
         window.hold(at, 16)
         element = elements.at(at, end) if at < end else None
-        if element is None or left <= 0:
+        if element is None or left <= 0 or equal >= EQUAL_LIMIT:
             break
         if element.id in {CLUSTER, BLOCK_GROUP}:
             at = element.begin
@@ -51,8 +54,11 @@ def essence_of_matroska(window: Window, codec: str) -> bytes:
         if element.id in {SIMPLE_BLOCK, BLOCK}:
             content = window.peek(element.begin, min(element.end - element.begin, left + 16))
             frame = content[integer_in(content, 0)[1] + BLOCK_HEAD :][:left]
-            contents.append(frame)
-            left -= len(frame)
+            if frame in contents:
+                equal += 1
+            else:
+                contents[frame] = None
+                left -= len(frame)
         at = element.end
     return essence.digest(codec, 0, b"".join(contents))
 

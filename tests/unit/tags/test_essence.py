@@ -97,6 +97,50 @@ def test_two_recordings_with_a_silent_beginning_and_one_length_differ() -> None:
     assert len({told(wave(sound), b".wav") for sound in sounds}) == 50
 
 
+@pytest.mark.parametrize("silent", [0.55, 0.7, 0.9])
+@pytest.mark.parametrize("at_end", [False, True])
+def test_two_recordings_that_are_silent_for_the_most_part_differ(
+    silent: float, at_end: bool
+) -> None:
+    frames = 2000
+    quiet = int(frames * silent)
+
+    def parts(rest: range) -> list[int]:
+        return [*rest, *[0] * quiet] if at_end else [*[0] * quiet, *rest]
+
+    loud = frames - quiet
+    one, other = (mpeg(*parts(range(first, first + loud))) for first in (1, 3001))
+    assert len(one) == len(other)
+    assert told(one, b".mp3") != told(other, b".mp3")
+    noise = random.Random(1)
+    still = bytes(int(1_000_000 * silent))
+    sounds = [noise.randbytes(1_000_000 - len(still)) for _ in range(5)]
+    waves = [wave(sound + still if at_end else still + sound) for sound in sounds]
+    assert len({told(content, b".wav") for content in waves}) == 5
+
+
+def test_two_recordings_in_matroska_that_begin_with_much_silence_differ() -> None:
+    parts = raw_matroska.info(), raw_matroska.tracks(raw_matroska.entry("A_MPEG/L3"))
+    silence = [raw_matroska.block(0, mpeg(0)) for _ in range(200)]
+    one, other = (
+        raw_matroska.segment(
+            *parts,
+            raw_matroska.cluster(0, *silence, *(raw_matroska.block(0, mpeg(n)) for n in sound)),
+        )
+        for sound in (range(1, 100), range(101, 200))
+    )
+    assert told(one, b".mka") != told(other, b".mka")
+
+
+def test_silence_itself_is_one_sound_whatever_its_tags_are() -> None:
+    content = mpeg(*[0] * 2000)
+    file = io.BytesIO(content)
+    ape = APEv2()
+    ape["Title"] = "One"
+    ape.save(file)
+    assert told(file.getvalue(), b".mp3") == told(content, b".mp3")
+
+
 def test_a_recording_that_is_longer_by_a_frame_has_another_essence() -> None:
     assert told(mpeg(*range(500)), b".mp3") != told(mpeg(*range(501)), b".mp3")
 
