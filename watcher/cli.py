@@ -312,6 +312,9 @@ def _run_daemons(
                 terminal.show_end(connection)
         except errors.DatabaseDamaged as error:  # it has tried to repair that itself
             raise errors.CannotDo(str(error)) from error
+        except errors.DatabaseMissing:
+            daemon.leave_database()
+            raise
         except errors.LogLost:
             _save_log(connection, reload.settings.db)
             raise

@@ -133,9 +133,7 @@ class Daemon(Loop):
             publish_status=self._publish_status,
         )
         engine = "local" if settings.redis is None else "rq"
-        self._publisher = StatusPublisher(
-            lock, self._log, engine, self._database.inode, self._database.log_inodes
-        )
+        self._publisher = StatusPublisher(lock, self._log, engine, self._database)
         ignore_lease_signal()
 
     def _ping(self) -> None:
@@ -170,6 +168,10 @@ class Daemon(Loop):
         self._wakeup.close()
         super().close()
         self._work.close()
+
+    def leave_database(self) -> None:
+        """End with a database that is not there any more, or not the one that was opened."""
+        self._database.leave()
 
     def next_turn(self) -> float:
         times = [self._watchdog.next_turn(), self._work.fresh.next_turn()]

@@ -5,16 +5,22 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from indexer import errors
 from indexer.process import give_back
 from indexer.runs.lock import what_became
 from indexer.settings import Settings
-from indexer.store.connection import IndexConnection, empty_log, token_of
+from indexer.store.connection import IndexConnection, empty_log, leave_log, token_of
+from indexer.store.left_log import set_aside
+from indexer.store.open_log import born_ns, inode_of
+from indexer.store.sqlite_errors import explained
 
 _LOCK_PAUSE_S: Final = 0.02
 """The longest pause between two tries at a lock that another program holds. A guess."""
+_LONGEST_LEAVING_MS: Final = 2_000
+"""How long a reader of a database that is gone is waited for. A guess."""
 _LOG_MUCH: Final = 20_000_000
 """Above what SQLite lets stand (`journal_size_limit`, 16 MiB): something kept it from shrinking."""
 
@@ -31,6 +37,7 @@ class DatabaseFile:
         self.log_is_held = False
         """Whether a long read of another program keeps the WAL from shrinking."""
         self.inode = os.stat(settings.db).st_ino
+        self.born_ns = born_ns(settings.db)
         self._connection = connection
         self._settings = settings
         self._stop = stop
@@ -79,6 +86,21 @@ class DatabaseFile:
                 f"{self._settings.db}: {what} while this process kept it; put the file or a copy of"
                 " it (`indexer backup`) in its place, and start `watcher run` again"
             )
+
+    def leave(self) -> None:
+        """Keep the log from the file that has this name now, or will: SQLite would take it for its.
+
+        A file that was only moved gets what stands in the log. One that was written over must not:
+        nor what is written when SQLite closes it.
+        """
+        is_elsewhere = inode_of(self._settings.db) != self.inode
+        self._connection.set_busy_timeout(_LONGEST_LEAVING_MS)
+        with suppress(errors.DatabaseError), explained(self._settings.db):
+            if is_elsewhere and empty_log(self._connection):
+                return
+        leave_log(self._connection)
+        with suppress(OSError):
+            set_aside(self._settings.db, self.log_inodes)
 
     def was_repaired(self) -> None:
         """Take the index as it is now. Raises DatabaseMissing where it stands in a new file."""

@@ -11,6 +11,7 @@ from msgspec import structs
 from indexer.process import pid_namespace, written_by_this
 from indexer.runs.lock import DispatchLock, LockInfo, ReloadInfo
 from indexer.runs.throughput import Throughput
+from watcher.database_file import DatabaseFile
 from watcher.log import EventLog
 from watcher.roots.root import Root
 from watcher.roots.root_states import Roots
@@ -56,12 +57,10 @@ class StatusPublisher:
         lock: DispatchLock,
         log: EventLog,
         engine: str,
-        inode: int,
-        log_inodes: tuple[int, int],
+        database: DatabaseFile,
     ) -> None:
-        """`engine` does the work: `local` or `rq`; `inode` is that of the database."""
-        self._inode = inode
-        self._log_inodes = log_inodes
+        """`engine` does the work: `local` or `rq`."""
+        self._database = database
         self._lock = lock
         self._log = log
         self._engine = engine
@@ -108,15 +107,16 @@ class StatusPublisher:
             queue_trouble,
             pace.buckets,
             log_is_held,
-            self._inode,
+            self._database.inode,
             reload,
             of_roots.away_since_ms.copy(),
             self._unwatched_since_ms,
             structs.replace(pace.totals, bytes_written=self._published.totals.bytes_written),
             of_roots.looked_at_ms.copy(),
-            self._log_inodes,
+            self._database.log_inodes,
             self._published.pid_namespace,
             *trouble,
+            self._database.born_ns,
         )
         is_new = status != self._published
         if not (is_new or self._is_untold):

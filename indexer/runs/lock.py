@@ -22,7 +22,7 @@ from indexer import errors
 from indexer.process import pid_here, pid_namespace
 from indexer.runs.throughput import Bucket, Totals
 from indexer.store.beside import check_is_file, open_beside
-from indexer.store.open_log import LogInodes, inode_of, is_log_lost
+from indexer.store.open_log import LogInodes, born_ns, inode_of, is_log_lost, log_inodes
 
 _GROUP_MODE: Final = 0o660
 _PROBE_S: Final = 0.5
@@ -92,6 +92,8 @@ class LockInfo(Struct, frozen=True):
     """Why changes wait: what keeps it from reading or writing the index; empty: nothing."""
     trouble_since_ms: int = 0
     """Since when (Unix milliseconds)."""
+    born_ns: int = 0
+    """When the inode of that database was made; 0: unknown."""
 
     def pid_here(self) -> int | None:
         """The id of the holder among the processes that this one sees; None: it does not see it."""
@@ -130,6 +132,7 @@ class DispatchLock:
         try:
             if group_may and stat.S_IMODE(os.fstat(fd).st_mode) != _GROUP_MODE:
                 os.fchmod(fd, _GROUP_MODE)  # compared first: only the owner may change it
+            _part_from_left_log(fd, database)
             os.ftruncate(fd, 0)
             held = LockInfo(os.getpid(), role, pid_namespace=pid_namespace())
             text = msgspec.json.encode(held)
@@ -183,10 +186,32 @@ def lock_info(database: Path) -> LockInfo | None:
         ) from error
     try:
         if _try_flock(fd, fcntl.LOCK_SH):
+            _part_from_left_log(fd, database)
             return None
         return _read(fd)
     finally:
         os.close(fd)
+
+
+def _part_from_left_log(fd: int, database: Path) -> None:
+    """Set the log aside that a killed daemon left, where another file has its database's name.
+
+    `fd` is that of the lock file, which is held; what a killed holder wrote stands in it still.
+    A log that is another one than that daemon's may belong to any file.
+    """
+    if not os.fstat(fd).st_size:  # nearly always: the holder has ended by itself
+        return
+    try:
+        left = _read(fd)
+    except errors.DatabaseError:  # it was killed as it wrote
+        return
+    if left is None or not left.born_ns or not all(left.log_inodes):
+        return
+    if log_inodes(database) == left.log_inodes and born_ns(database) not in {0, left.born_ns}:
+        from indexer.store.left_log import set_aside  # late: only after a kill
+
+        with suppress(OSError):  # a user that may only read
+            set_aside(database, left.log_inodes)
 
 
 def wait_for_lock(

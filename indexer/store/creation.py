@@ -15,6 +15,7 @@ import apsw
 from indexer import errors
 from indexer.store import schema
 from indexer.store.beside import check_folder
+from indexer.store.left_log import set_aside_orphan
 from indexer.store.statements import Connection, write_transaction
 
 _NO_LINKS: Final = (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS, errno.EXDEV)
@@ -66,7 +67,11 @@ def named_when_whole(path: Path, group: str | None) -> Iterator[Path]:
 
 
 def give_name(new: Path, path: Path) -> None:
-    """Move a file of this process to its name. Raises FileExistsError if that is taken."""
+    """Move a file of this process to its name. Raises FileExistsError if that is taken.
+
+    A log beside that name is of a file that is gone: it is set aside.
+    """
+    set_aside_orphan(path)
     try:
         path.hardlink_to(new)
     except OSError as error:

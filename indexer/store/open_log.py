@@ -84,6 +84,23 @@ def inode_of(path: Path) -> int:
         return 0
 
 
+def born_ns(database: Path) -> int:
+    """When the inode of a file was made, which with its disk names it for good; 0: unknown.
+
+    Opened as a path only: closing the file itself would drop the locks that SQLite has on it.
+    """
+    from indexer.disk.birth_time import Statuses  # late: only a daemon asks, or after a kill
+
+    try:
+        fd = os.open(database, os.O_PATH | os.O_CLOEXEC)
+    except OSError:
+        return 0
+    try:
+        return Statuses(births=True).of(fd).birth_ns or 0
+    finally:
+        os.close(fd)
+
+
 def is_log_lost(database: Path, known: LogInodes) -> bool:
     """Whether one of the files that a program has open was deleted, or replaced."""
     return all(known) and log_inodes(database) != known

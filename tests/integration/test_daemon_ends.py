@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sqlite3
 import time
@@ -130,6 +131,46 @@ def test_a_database_that_is_taken_away_ends_it_with_a_word(music: Path, db: Path
         assert daemon.process.wait(AT_MOST_S) == 3
         assert "was moved or deleted" in daemon.log
         assert "Traceback" not in daemon.log
+
+
+@pytest.mark.parametrize("how", ["deleted", "emptied", "replaced"])
+def test_a_copy_that_takes_the_place_of_the_index_under_a_daemon_is_not_damaged(
+    music: Path, db: Path, tmp_path: Path, how: str
+) -> None:
+    """SQLite would take the log that the daemon left for that of the copy."""
+    plant(music, {f"{n % 9}/{n}.mp3": tagged(title=f"{n}") for n in range(60)})
+    copy = tmp_path / "copy.db"
+    with watching(music, db=db) as daemon:
+        eventually(lambda: count(db, "SELECT count(*) FROM library") == 60)
+        run("backup", copy, db=db)
+        plant(music, {f"{n % 9}/{n}.mp3": tagged(title=f"new {n}") for n in range(60)})
+        eventually(lambda: count(db, "SELECT count(*) FROM library WHERE title LIKE 'new %'") == 60)
+        (music / "0").rename(music / "moved")
+        daemon.is_right()
+        if how == "deleted":
+            db.unlink()
+        elif how == "emptied":
+            os.truncate(db, 0)
+        else:
+            shutil.copyfile(copy, tmp_path / "new.db")
+            (tmp_path / "new.db").rename(db)
+        assert daemon.process.wait(AT_MOST_S) == 3
+        assert "in its place" in daemon.log
+    if how != "replaced":
+        shutil.copyfile(copy, db)  # as the message says
+    assert dump(db) == dump(copy)
+    with watching(db=db, log=tmp_path / "again.log") as again:
+        again.is_right()
+
+
+def test_an_index_that_is_moved_under_a_daemon_has_all_that_it_wrote(music: Path, db: Path) -> None:
+    plant(music, {f"{n}.mp3": tagged(title=f"{n}") for n in range(30)})
+    with watching(music, db=db) as daemon:
+        eventually(lambda: count(db, "SELECT count(*) FROM library") == 30)
+        moved = db.with_name("elsewhere.db")
+        db.rename(moved)
+        assert daemon.process.wait(AT_MOST_S) == 3
+    assert count(moved, "SELECT count(*) FROM library") == 30
 
 
 def test_a_disk_of_the_index_that_becomes_read_only_ends_nothing_and_loses_nothing(
