@@ -71,8 +71,9 @@ def _check_not_empty(database: Path) -> None:
         )
     if database.stat().st_size == 0:
         raise errors.DatabaseDamaged(
-            f"{database}: is empty (0 bytes), so nothing can be saved; stop `watcher run`, put a "
-            "copy (`indexer backup`) in its place, or move it away and run `indexer rebuild FOLDER`"
+            f"{database}: is empty (0 bytes), so nothing can be saved; stop `watcher run`, and run "
+            "`indexer rebuild --from COPY` with a copy (`indexer backup`), or move it away and run "
+            "`indexer rebuild FOLDER`"
         )
 
 

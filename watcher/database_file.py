@@ -83,8 +83,9 @@ class DatabaseFile:
     def _check_became(self, what: str | None) -> None:
         if what is not None:
             raise errors.DatabaseMissing(
-                f"{self._settings.db}: {what} while this process kept it; put the file or a copy of"
-                " it (`indexer backup`) in its place, and start `watcher run` again"
+                f"{self._settings.db}: {what} while this process kept it; put the file back, or run"
+                " `indexer rebuild --from COPY` with a copy of it (`indexer backup`), and start"
+                " `watcher run` again"
             )
 
     def leave(self) -> None:

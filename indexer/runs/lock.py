@@ -299,8 +299,8 @@ def check_kept(database: Path, current: LockInfo | None) -> None:
     if what is not None:
         raise errors.DatabaseMissing(
             f"{database}: {what} while process {current.pid} (`watcher run`) uses it; stop that, "
-            "put the file or a copy of it (`indexer backup`) in its place, and start it again, or "
-            "remove what is there and run `indexer rebuild FOLDER`"
+            "put the file back, or run `indexer rebuild --from COPY` with a copy of it (`indexer "
+            "backup`), and start it again, or remove what is there and run `indexer rebuild FOLDER`"
         )
 
 

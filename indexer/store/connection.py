@@ -193,8 +193,9 @@ def check_not_emptied(path: Path) -> None:
         return
     raise errors.DatabaseMissing(
         f"{path}: is empty (0 bytes), and was an index: it was truncated; stop `watcher run` if it "
-        f"runs, put a copy (`indexer backup`) in its place, or remove it with {path.name}-wal, "
-        f"{path.name}-shm and {path.name}.lock and run `indexer rebuild FOLDER`"
+        "runs, and run `indexer rebuild --from COPY` with a copy (`indexer backup`), or remove it "
+        f"with {path.name}-wal, {path.name}-shm and {path.name}.lock and run `indexer rebuild "
+        "FOLDER`"
     )
 
 

@@ -155,9 +155,9 @@ def test_a_copy_that_takes_the_place_of_the_index_under_a_daemon_is_not_damaged(
             shutil.copyfile(copy, tmp_path / "new.db")
             (tmp_path / "new.db").rename(db)
         assert daemon.process.wait(AT_MOST_S) == 3
-        assert "in its place" in daemon.log
+        assert "rebuild --from" in daemon.log
     if how != "replaced":
-        shutil.copyfile(copy, db)  # as the message says
+        shutil.copyfile(copy, db)  # or `rebuild --from`, as the message says
     assert dump(db) == dump(copy)
     with watching(db=db, log=tmp_path / "again.log") as again:
         again.is_right()

@@ -26,8 +26,7 @@ class RepairFiles:
     """One attempt to replace a file's content. Call `source`, `fresh`, `install`; then `close`."""
 
     def __init__(self, database: Path) -> None:
-        stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-        self.kept = _free_name(database, f"{database.name}.damaged-{stamp}")
+        self.kept = free_name(database)
         """The copy of the damaged file, which is kept. It gets this name when it is complete, and
         before anything is written to the file itself."""
         self._database = database
@@ -200,8 +199,8 @@ def nothing_left(database: Path, reason: str) -> errors.DatabaseDamaged:
     """The error for a file of which nothing can be saved."""
     return errors.DatabaseDamaged(
         f"{database}: nothing of the index can be read ({reason}), so it was left as it is; if you "
-        "have a copy (`indexer backup`), put that in its place; else move it away and run "
-        "`indexer rebuild FOLDER` to make a new one"
+        "have a copy (`indexer backup`), run `indexer rebuild --from COPY`; else move it away and "
+        "run `indexer rebuild FOLDER` to make a new one"
     )
 
 
@@ -240,7 +239,9 @@ def _with(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
 
 
-def _free_name(database: Path, name: str) -> Path:
-    """An unused name beside the database."""
+def free_name(database: Path) -> Path:
+    """An unused name beside an index, for the damaged one."""
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+    name = f"{database.name}.damaged-{stamp}"
     names = (database.with_name(name + end) for end in ("", *(f"-{n}" for n in range(2, 100))))
     return next(path for path in names if not os.path.lexists(path))

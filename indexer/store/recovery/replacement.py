@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -16,13 +16,23 @@ from indexer.store import tracks, upkeep
 from indexer.store.connection import check_not_emptied, open_index
 from indexer.store.creation import named_when_whole
 from indexer.store.recovery import health
-from indexer.store.recovery.repair_files import open_plainly
+from indexer.store.recovery.repair_files import free_name, open_plainly
 from indexer.store.scratch import scratch_folder
-from indexer.store.statements import Connection, select, write_transaction, written_whole
+from indexer.store.sqlite_errors import explained
+from indexer.store.statements import (
+    UNREADABLE,
+    Connection,
+    select,
+    select_value,
+    write_transaction,
+    written_whole,
+)
 from indexer.tags import READER_VERSION
 from indexer.tags.families import least_version
 
 _LOG: Final = "-wal"
+_SHM: Final = "-shm"
+_IS_INDEX: Final = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'tracks')"
 _UNUSED: Final = 1_000_000
 """Ids and numbers of changes that are left out where it is not known which of them the lost index
 used after the copy was made. A guess: far more than a library grows between two copies."""
@@ -124,11 +134,12 @@ def _version_for(path: bytes, place: RowState) -> int:
 
 
 def restore(copy: Path, database: Path, group: str | None) -> Path | None:
-    """Put a copy in the place of an index that is lost, or that was made anew.
+    """Put a copy in the place of an index that is lost or damaged, or that was made anew.
 
-    The caller holds the dispatch lock. An index with tracks is copied first, to a file beside it
-    that is returned. Raises UsageError for a file that is no copy of another index, DatabaseDamaged
-    for one that is damaged or of another program, and DatabaseNewer; then nothing was changed.
+    The caller holds the dispatch lock. An index with tracks is kept in a file beside it that is
+    returned: a copy of it, or a damaged one itself. Raises UsageError for a file that is no copy of
+    another index, DatabaseDamaged for one that is damaged or of another program, and where another
+    program's database is to be replaced, and DatabaseNewer; then nothing was changed.
     """
     if not copy.is_file():
         raise errors.UsageError(f"{copy}: no such file; name a copy that `indexer backup` made")
@@ -141,9 +152,37 @@ def restore(copy: Path, database: Path, group: str | None) -> Path | None:
     with usable_copy(copy, database) as new:
         kept = None
         if database.exists():
-            check_not_emptied(database)
-            kept = _kept(database)
+            try:
+                with explained(database):
+                    check_not_emptied(database)
+                    kept = _kept(database)
+            except errors.DatabaseDamaged:
+                if _is_of_others(database):
+                    raise
+                kept = _moved(database)
+            except errors.DatabaseMissing:  # it was emptied
+                _moved(database)
         install(new, database, group)
+    return kept
+
+
+def _is_of_others(database: Path) -> bool:
+    """Whether a database can be read, and is no index."""
+    try:
+        with closing(open_plainly(database, write=False)) as connection:
+            return not select_value(connection, _IS_INDEX)
+    except UNREADABLE:
+        return False
+
+
+def _moved(database: Path) -> Path:
+    """Give a damaged index another name, with its log: `repair` can be tried with it still."""
+    kept = free_name(database)
+    log, shm = (database.with_name(database.name + suffix) for suffix in (_LOG, _SHM))
+    database.rename(kept)
+    with suppress(FileNotFoundError):
+        log.rename(kept.with_name(kept.name + _LOG))
+    shm.unlink(missing_ok=True)
     return kept
 
 

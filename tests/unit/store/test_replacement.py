@@ -220,6 +220,49 @@ def test_a_damaged_copy_is_repaired_as_the_error_says_and_used_then(
     assert library.verify(deep=True).ok
 
 
+@pytest.mark.parametrize("damage", ["no header", "log of another file", "rows", "emptied"])
+def test_an_index_that_is_damaged_is_replaced_by_a_copy_and_kept(
+    library: Library, copy: Path, damage: str
+) -> None:
+    """A repair may save nothing of it."""
+    before, database = rows(library), library.database
+    library.close()
+    if damage == "log of another file":
+        with closing(sqlite3.connect(database)) as db:
+            db.execute("UPDATE tracks SET title = title || title")
+            db.commit()
+            log = Path(f"{database}-wal").read_bytes()
+        shutil.copyfile(copy, database)
+        with database.open("r+b") as file:
+            file.seek(4096)
+            file.write(bytes(range(256)) * 16)
+        Path(f"{database}-wal").write_bytes(log)
+    elif damage == "emptied":
+        os.truncate(database, 0)
+    else:
+        with database.open("r+b") as file:
+            file.seek(0 if damage == "no header" else 8192)
+            file.write(b"\xaa" * (4096 if damage == "no header" else database.stat().st_size))
+    kept = library.restore(copy)
+    assert library.rebuild(restored=True).files_read == 0
+    assert rows(library) == before
+    assert library.verify(deep=True).ok
+    if damage != "emptied":
+        assert kept is not None
+        assert ".damaged-" in kept.name
+        assert kept.stat().st_size
+
+
+def test_the_database_of_another_program_is_not_replaced(library: Library, copy: Path) -> None:
+    lose(library)
+    with closing(sqlite3.connect(library.database)) as db:
+        db.execute("CREATE TABLE photos (id INTEGER)")
+    content = library.database.read_bytes()
+    with pytest.raises(errors.DatabaseDamaged, match="not those of an index"):
+        library.restore(copy)
+    assert library.database.read_bytes() == content
+
+
 def test_the_index_itself_is_no_copy(library: Library, copy: Path, tmp_path: Path) -> None:
     link = tmp_path / "link.db"
     link.symlink_to(library.database)
