@@ -180,6 +180,8 @@ def worker(session: Session, queues: str | None, jobs: int | None, *, burst: boo
     from indexer.queue.workers import supervisor as parent
     from indexer.queue.workers.profiles import QUEUES, worker_roles
 
+    session.make_absolute()
+    present = session.present_settings()
     settings = session.working_settings()
     connect(settings).close()  # report a wrong address at once
     served = QUEUES if queues is None else tuple(filter(None, map(str.strip, queues.split(","))))
@@ -191,7 +193,7 @@ def worker(session: Session, queues: str | None, jobs: int | None, *, burst: boo
     with session.nonblocking_stderr():
         if not session.as_json:
             say(serving_line(serving_now, burst=burst))
-        parent.run(settings, path_filter_of(settings), roles, burst=burst)
+        parent.run(settings, path_filter_of(settings), roles, present, burst=burst)
     return 0
 
 

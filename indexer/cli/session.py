@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from indexer.lookup import Lookup
     from indexer.model import Listener
     from indexer.settings import Settings
+    from indexer.settings.present import PresentSettings
 
 
 Row = TypeVar("Row")
@@ -62,6 +63,13 @@ class Session:
         """The same for a command that does work: what it logs goes to stderr."""
         _log()
         return self.settings()
+
+    def present_settings(self) -> PresentSettings:
+        """What knows when the settings file changes from now on; read them after this."""
+        from indexer.settings import settings_file
+        from indexer.settings.present import PresentSettings
+
+        return PresentSettings(settings_file.place_of(self.config), self.settings)
 
     def make_absolute(self) -> None:
         """Have the files of this run found from another current folder, too."""

@@ -140,14 +140,21 @@ def _key_paths(found: object, above: tuple[str, ...]) -> list[tuple[str, ...]]:
     ]
 
 
-def _config_file(config: Path | None, environ: Mapping[str, str]) -> Path | None:
+def place_of(config: Path | None, environ: Mapping[str, str] = os.environ) -> Path:
+    """Where the settings file is, or would be."""
     if config is not None:
         return config
     if named := environ.get("INDEXER_CONFIG"):
         return Path(named)
-    default = _xdg_file("XDG_CONFIG_HOME", ".config", "config.toml", environ)
+    return _xdg_file("XDG_CONFIG_HOME", ".config", "config.toml", environ)
+
+
+def _config_file(config: Path | None, environ: Mapping[str, str]) -> Path | None:
+    file = place_of(config, environ)
+    if config is not None or environ.get("INDEXER_CONFIG"):
+        return file
     # os.path, not Path: with another user's HOME (sudo -u), Path.exists raises PermissionError.
-    return default if os.path.exists(default) else None
+    return file if os.path.exists(file) else None
 
 
 def _xdg_file(variable: str, below_home: str, name: str, environ: Mapping[str, str]) -> Path:

@@ -6,7 +6,7 @@ import os
 import signal
 import sqlite3
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import psutil
@@ -15,7 +15,9 @@ import pytest
 from indexer.runs.lock import lock_info
 from tests.corpus import plant, tagged
 from tests.daemons import QUICK, watching
+from tests.integration.test_queue_faults import System
 from tests.programs import eventually, rows, run
+from tests.redis_servers import redis_server
 
 
 def write(config: Path, text: str) -> None:
@@ -161,3 +163,34 @@ def test_a_request_while_the_program_starts_is_obeyed_when_it_watches(
 
 def test_without_a_daemon_it_says_so(db: Path) -> None:
     assert "no daemon runs" in run("reload", db=db, check=3).err
+
+
+def test_workers_take_the_settings_that_the_daemon_takes(
+    tmp_path: Path, music: Path, db: Path
+) -> None:
+    plant(music, {"a.mp3": tagged(title="A"), "Demos/b.mp3": tagged(title="B")})
+    with redis_server(tmp_path / "redis") as server, ExitStack() as stack:
+        system = System(stack, music, db, server)
+        workers = system.employ()
+        daemon = system.watch()
+        daemon.shows({"a.mp3": "A", "Demos/b.mp3": "B"})
+
+        def reload(text: str) -> None:
+            for name in ("worker1.toml", "watcher.toml"):
+                db.with_name(name).write_text(system.config + text)
+            run("--config", db.with_name("watcher.toml"), "reload", db=db)
+
+        reload('ignored_names = ["Demos"]\n')
+        daemon.shows({"a.mp3": "A"})
+        plant(music, {"Demos/c.mp3": tagged(title="C"), "d.mp3": tagged(title="D")})
+        daemon.shows({"a.mp3": "A", "d.mp3": "D"})
+        reload("")
+        daemon.shows({"a.mp3": "A", "d.mp3": "D", "Demos/b.mp3": "B", "Demos/c.mp3": "C"})
+        db.with_name("worker1.toml").write_text("nonsense")
+        plant(music, {"e.mp3": tagged(title="E")})
+        daemon.shows(
+            {"a.mp3": "A", "d.mp3": "D", "Demos/b.mp3": "B", "Demos/c.mp3": "C", "e.mp3": "E"}
+        )
+        assert "settings refused" in workers.log
+        assert "settings changed=ignored_names" in workers.log
+        system.is_right()

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from indexer import errors
 from indexer.faults import FaultStreak
 from indexer.ignore.path_filter import PathFilter
+from indexer.ignore_files import path_filter_of
 from indexer.queue import scan
 from indexer.queue.generations import GenerationTracker
 from indexer.queue.orders.jobs import ODD
@@ -24,6 +26,7 @@ from indexer.queue.workers.kept_batches import KeptBatches
 from indexer.readers.artwork import ArtworkWork
 from indexer.runs.lock import check_is_kept
 from indexer.runs.repair_process import mend
+from indexer.settings import KEYS
 from indexer.store.sidecars.artwork import OwnerKind
 from indexer.store.sqlite_errors import explained
 from indexer.store.work import pending
@@ -33,8 +36,11 @@ if TYPE_CHECKING:
 
     from indexer.queue.orders.jobs import Handler
     from indexer.settings import Settings
+    from indexer.settings.present import PresentSettings
 
 _log = logging.getLogger("indexer")
+_FIXED: Final = ("db", "group", "redis")
+"""Settings of what a worker has open."""
 
 
 class IndexWorker:
@@ -47,8 +53,13 @@ class IndexWorker:
         client: redis.Redis,
         *,
         more_urgent: Collection[str] = (),
+        present: PresentSettings | None = None,
     ) -> None:
-        """`more_urgent` are the queues that its process serves before `deferred`."""
+        """`more_urgent` are the queues that its process serves before `deferred`.
+
+        `present` knows when the file of the settings changes; without it they stay as they are.
+        """
+        self._present = present
         self.more_urgent = more_urgent
         self.streak = FaultStreak()
         self.outdated: errors.DatabaseNewer | None = None
@@ -118,8 +129,35 @@ class IndexWorker:
             )
         return self._artwork[kind]
 
+    def _take_settings(self) -> None:
+        """Take what has changed in the settings file: the daemon has read it anew, or will.
+
+        Its look at everything, which follows, is to want the files that it wants (rule R13).
+        """
+        if self._present is None:
+            return
+        context = self.context
+        try:
+            new = self._present.changed()
+            if new is None:
+                return
+            new = replace(new, **{key: getattr(context.settings, key) for key in _FIXED})
+            wanted = path_filter_of(new)
+        except (errors.SettingsError, OSError) as error:
+            _log.warning("settings refused detail=%s action=the old settings stay", error)
+            return
+        other = [key for key in KEYS if getattr(new, key) != getattr(context.settings, key)]
+        if not other:
+            return
+        _log.warning("settings changed=%s action=taken", " ".join(other))
+        context.settings, context.path_filter = new, wanted
+        for work in self._artwork.values():
+            work.close()
+        self._artwork.clear()
+
     def _run(self, run: IndexJob, raw: msgspec.Raw) -> None:
-        """Run a job function on the index that is there now."""
+        """Run a job function on the index that is there now, with the settings of now."""
+        self._take_settings()
         self._open_again_if_replaced()
         run(self, raw)
 

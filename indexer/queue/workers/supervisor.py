@@ -31,6 +31,7 @@ from indexer.queue.workers.worker_process import MORE, OUTDATED, SIGNALS, serve
 if TYPE_CHECKING:
     from indexer.ignore.path_filter import PathFilter
     from indexer.settings import Settings
+    from indexer.settings.present import PresentSettings
 
 _log = logging.getLogger("indexer")
 
@@ -58,9 +59,16 @@ class _Child(Struct):
 
 
 def run(
-    settings: Settings, wanted: PathFilter, posts: Sequence[WorkerRole], *, burst: bool = False
+    settings: Settings,
+    wanted: PathFilter,
+    posts: Sequence[WorkerRole],
+    present: PresentSettings | None = None,
+    *,
+    burst: bool = False,
 ) -> None:
     """Serve all roles until SIGTERM or Ctrl-C; with `burst`, until all queues are empty.
+
+    `present` knows when the file of the settings changes; without it they stay as they are.
 
     A process that ends is started again. Raises DatabaseNewer where none of this version may go on.
     At the end each may finish its current job; a second
@@ -75,7 +83,7 @@ def run(
             now = time.monotonic()
             for child in children:
                 if child.wanted and not (ending or child.done or child.pid or now < child.start_at):
-                    _start(child, settings, wanted, burst=burst)
+                    _start(child, settings, wanted, present, burst=burst)
             caught = signal.sigtimedwait(SIGNALS, _pause_s(children, ending=ending))
             if caught is not None and caught.si_signo == MORE:
                 for child in children:
@@ -127,7 +135,14 @@ def _pause_s(children: Sequence[_Child], *, ending: bool) -> float:
     return max(0.0, min(starts) - time.monotonic())
 
 
-def _start(child: _Child, settings: Settings, wanted: PathFilter, *, burst: bool) -> None:
+def _start(
+    child: _Child,
+    settings: Settings,
+    wanted: PathFilter,
+    present: PresentSettings | None,
+    *,
+    burst: bool,
+) -> None:
     sys.stdout.flush()
     parent = os.getpid()
     with warnings.catch_warnings():  # of Python 3.12 on: a thread; it holds no lock of a child
@@ -138,7 +153,7 @@ def _start(child: _Child, settings: Settings, wanted: PathFilter, *, burst: bool
         try:
             os.setpgid(0, 0)  # a terminal sends Ctrl-C to the parent alone, which decides
             if die_with_parent(parent):
-                code = serve(child.post, settings, wanted, burst=burst)
+                code = serve(child.post, settings, wanted, present, burst=burst)
         except BaseException:  # noqa: BLE001 - nothing of the parent may run here
             traceback.print_exc()
         finally:

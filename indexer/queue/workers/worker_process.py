@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from indexer.queue.orders.jobs import Handler
     from indexer.queue.workers.index_worker import IndexWorker
     from indexer.settings import Settings
+    from indexer.settings.present import PresentSettings
 
 _log = logging.getLogger("indexer")
 
@@ -51,7 +52,14 @@ class _Stopped(BaseException):
     """SIGTERM came while a child was waiting for something."""
 
 
-def serve(post: WorkerRole, settings: Settings, wanted: PathFilter, *, burst: bool) -> int:
+def serve(
+    post: WorkerRole,
+    settings: Settings,
+    wanted: PathFilter,
+    present: PresentSettings | None = None,
+    *,
+    burst: bool,
+) -> int:
     """The work of a child: wait until it can work, and work."""
     stopped = False
 
@@ -67,7 +75,7 @@ def serve(post: WorkerRole, settings: Settings, wanted: PathFilter, *, burst: bo
     quiet_logs()
     try:
         with collector_relaxed():
-            return _work(post, settings, wanted, lambda: stopped, burst=burst)
+            return _work(post, settings, wanted, present, lambda: stopped, burst=burst)
     except _Stopped:
         return 0
     except AWAY as error:  # from RQ's shutdown; the next process waits for Redis
@@ -88,6 +96,7 @@ def _work(
     post: WorkerRole,
     settings: Settings,
     wanted: PathFilter,
+    present: PresentSettings | None,
     stopped: Callable[[], bool],
     *,
     burst: bool,
@@ -107,7 +116,8 @@ def _work(
     if not queues:
         return 0
     with explained(settings.db):
-        index = IndexWorker(settings, wanted, client, more_urgent=post.before("deferred"))
+        urgent = post.before("deferred")
+        index = IndexWorker(settings, wanted, client, more_urgent=urgent, present=present)
         try:
             index.drop_spent_orders()
             worker = worker_of(
