@@ -24,6 +24,7 @@ from indexer.store.connection import open_index
 from tests.corpus import plant
 from tests.faults import cuts as _cuts  # noqa: F401 - its operations
 from tests.faults import disk_faults as _disk_faults  # noqa: F401 - its faults
+from tests.faults import index_faults as _index_faults  # noqa: F401 - its faults
 from tests.faults import moves as _moves  # noqa: F401 - its operations
 from tests.faults import pictures as _pictures  # noqa: F401 - its operations
 from tests.faults import sidecars as _sidecars  # noqa: F401 - its operations

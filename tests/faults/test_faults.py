@@ -7,6 +7,7 @@ import os
 import pytest
 
 from tests.faults import disk_faults as _disk_faults  # noqa: F401 - its faults
+from tests.faults import index_faults as _index_faults  # noqa: F401 - its faults
 from tests.faults.__main__ import told, told_failure
 from tests.faults.deployment import Layout
 from tests.faults.faults import FAULTS

@@ -16,6 +16,7 @@ from indexer.settings import KEYS
 from indexer.store import schema
 from indexer.store.recovery.health import objects_made
 from tests.faults import disk_faults as _disk_faults  # noqa: F401 - its faults
+from tests.faults import index_faults as _index_faults  # noqa: F401 - its faults
 from tests.faults.faults import FAULTS
 from tests.unit.test_architecture import FILES, FLOORS, HERE
 from watcher.cli import cli as watcher_cli
