@@ -42,7 +42,6 @@ from indexer.stages.rows import Rows, rename_root
 from indexer.store import problems, roots, tracks, upkeep
 from indexer.store.connection import (
     Connection,
-    IndexConnection,
     open_index,
     was_used,
     write_transaction,
@@ -274,11 +273,14 @@ class Library(Lookup):
         """
         from indexer.checks.scrub import Scrubber, leaving_new_log  # late: few commands need it
 
+        busy_s = self._settings.busy_timeout
         scrubber: Scrubber | None = None
         while True:
             self._close_if_lost()
             with (
-                closing(self._writing()) as connection,
+                closing(
+                    open_index(self._database, write=True, create=False, busy_timeout_s=busy_s)
+                ) as connection,
                 leaving_new_log(connection, self._database),
                 explained(self._database),
             ):
@@ -297,15 +299,6 @@ class Library(Lookup):
                 with suppress(errors.LogLost):  # then the index is opened again
                     return scrubber.run(paths)
             check_is_kept(self._database)
-
-    def _writing(self) -> IndexConnection:
-        settings = self._settings
-        return open_index(
-            self._database,
-            write=True,
-            group=settings.group,
-            busy_timeout_s=settings.busy_timeout,
-        )
 
     def add_root(self, path: bytes, name: str | None = None) -> status_report.RootStatus:
         """Watch a folder. The daemon indexes it at once, else the next scan does."""

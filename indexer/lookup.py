@@ -115,6 +115,35 @@ class Lookup(Closable):
                 return None
             return queries.shown(self._reading(), located.root, located.path)
 
+    def track(self, track_id: int) -> dict[str, object]:
+        """The columns of the view `library` of a track, or those kept of one that is gone."""
+        from indexer.reports import history, queries
+
+        with explained(self._database):
+            row = queries.track(self._reading(), track_id)
+            return row or history.gone(self._reading(), b"%d" % track_id) or {}
+
+    def track_at(self, root: str, path: bytes) -> dict[str, object]:
+        """The columns of the view `library` of the track at a path; empty if there is none."""
+        from indexer.reports import queries
+
+        with explained(self._database):
+            return queries.track_at(self._reading(), root, path) or {}
+
+    def columns_of(self, view: str) -> tuple[str, ...]:
+        """The columns of the view `albums` or `artists`."""
+        from indexer.store import view_rows
+
+        with explained(self._database):
+            return view_rows.columns_of(self._reading(), view)
+
+    def row_of(self, view: str, row_id: int) -> dict[str, object]:
+        """One row of the view `albums` or `artists`; empty if there is none."""
+        from indexer.store import view_rows
+
+        with explained(self._database):
+            return view_rows.row_of(self._reading(), view, row_id) or {}
+
     def problems(self) -> Iterator[report.ProblemRow]:
         """Everything that could not be read, by root and path."""
         from indexer.reports import queries

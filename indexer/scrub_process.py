@@ -69,7 +69,9 @@ def main() -> int:
     until = time.monotonic() + order.longest_s
     settings = Settings(db=Path(order.db), follow_links=order.follow_links)
     try:
-        opened = open_index(settings.db, write=True, busy_timeout_s=order.busy_timeout_s)
+        opened = open_index(
+            settings.db, write=True, create=False, busy_timeout_s=order.busy_timeout_s
+        )
         with closing(opened) as connection, explained(settings.db):
             report = Scrubber(
                 connection,

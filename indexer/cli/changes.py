@@ -22,7 +22,7 @@ from indexer.cli.arguments import (
     since_argument,
     text_argument,
 )
-from indexer.cli.listing import listing_options
+from indexer.cli.listing import More, Row, listing_options
 from indexer.cli.output import say
 from indexer.cli.session import Session
 from indexer.cli.terminal import file_text, number
@@ -87,7 +87,7 @@ def _kinds(_context: click.Context, _option: click.Parameter, words: Sequence[st
     metavar="PATH|ID",
     help="Only in this folder, or of this track.",
 )
-@click.option("--limit", type=at_least(1), metavar="N", help="N changes at the most.")
+@click.option("--limit", type=at_least(0), metavar="N", help="N changes at the most; 0: all.")
 @click.option("--follow", is_flag=True, help="Wait for more, until Ctrl-C.")
 @listing_options()
 @json_option
@@ -124,9 +124,27 @@ def changes(
             say(f"{file_text(under)}: {unknown}")
             if not follow:  # what is followed may come
                 return 1
-        fields = ChangeRow.__struct_fields__
-        session.answer_rows(rows, answers.change_line, fields, library, at_once=follow)
+        _print_rows(session, library, rows, at_once=follow)
     return 0
+
+
+def _print_rows(
+    session: Session, library: Lookup, rows: Iterable[ChangeRow], *, at_once: bool = False
+) -> None:
+    """Print changes; a pattern may name what their tracks are, or were when they went."""
+    from indexer.store.schema import LIBRARY_COLUMNS  # late: `--help` needs none of it
+
+    def track_of(row: Row) -> Row:
+        return library.track(row["track_id"])
+
+    session.answer_rows(
+        rows,
+        answers.change_line,
+        ChangeRow.__struct_fields__,
+        library,
+        more=More(LIBRARY_COLUMNS, track_of),
+        at_once=at_once,
+    )
 
 
 def _print_period(
@@ -159,7 +177,7 @@ def _print_period(
         session.answer(answer, answers.summary_lines(answer))
         return 0
     found = takewhile(lambda row: until is None or row.seq <= until, library.changes(after))
-    session.answer_rows(found, answers.change_line, ChangeRow.__struct_fields__, library)
+    _print_rows(session, library, found)
     return 0
 
 
@@ -197,6 +215,8 @@ def _asked(
 ) -> Iterable[ChangeRow]:
     choice = library.choice(kinds, under)
     number = None if since is None else _number(library, since)
+    if limit == 0:  # as of the other lists: all of them
+        number, limit = number or 0, None
     if follow:
         return library.follow(number, session.output.reader_gone, choice, last=limit or 10)
     if number is None and limit is not None:

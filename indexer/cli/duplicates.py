@@ -71,7 +71,7 @@ def _lines(group: Duplicates) -> Iterator[str]:
     best = group.files[0]
     yield path_text(f"{best['artist'] or '?'} \N{EN DASH} {best['title'] or '?'}")
     for row in group.files:
-        rate = f" {row['bitrate'] // 1000} kbit/s" if row["bitrate"] else ""
+        rate = f" {round(row['bitrate'] / 1000)} kbit/s" if row["bitrate"] else ""
         album = f"  {row['album']}" if len(group.albums) > 1 and row["album"] else ""
         path = path_text(row["path"], row.get("path_b64", UNSET))
         size = byte_size(row["size"])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import click
 import msgspec
@@ -26,6 +26,14 @@ _WIDEST: Final = 1000
 """Columns of a field; far more than a line has. Without a bound one line could be all memory."""
 
 
+class More(NamedTuple):
+    """Further fields of rows, which are looked up where a pattern names one of them."""
+
+    fields: Collection[str]
+    of: Callable[[Row], Row]
+    """A row -> these fields of it, as far as they are known."""
+
+
 class Listing:
     """How the rows of this run are printed; without a choice, as lines for people or as JSON."""
 
@@ -38,7 +46,9 @@ class Listing:
     def is_chosen(self) -> bool:
         return self.paths or self.null or self.pattern is not None
 
-    def writer(self, fields: Collection[str], root_paths: RootPaths) -> Writer:
+    def writer(
+        self, fields: Collection[str], root_paths: RootPaths, more: More | None = None
+    ) -> Writer:
         """What prints rows with these fields. Raises UsageError for a pattern with others."""
         end = b"\0" if self.null else b"\n"
         if self.pattern is None:
@@ -47,7 +57,7 @@ class Listing:
             return _Paths(root_paths, end)
         if self.paths:
             raise UsageError("choose one of --paths and --format")
-        return _Pattern(self.pattern, fields, end)
+        return _Pattern(self.pattern, fields, end, more)
 
 
 RootPaths = Callable[[], Mapping[str, bytes]]
@@ -77,13 +87,18 @@ class _Paths:
 
 
 class _Pattern:
-    def __init__(self, pattern: str, fields: Collection[str], end: bytes) -> None:
-        self._parts = list(_parsed(pattern, fields))
+    def __init__(
+        self, pattern: str, fields: Collection[str], end: bytes, more: More | None = None
+    ) -> None:
+        further = () if more is None else [one for one in more.fields if one not in fields]
+        self._parts = list(_parsed(pattern, [*fields, *further]))
         self._end = end
+        self._more = more if any(field in further for _, field, _ in self._parts) else None
 
     def __call__(self, rows: Iterable[object]) -> Iterator[bytes]:
         """The pattern, filled in for each row; what is not known is empty."""
-        for row in map(named, rows):
+        for listed in map(named, rows):
+            row = listed if self._more is None else {**self._more.of(listed), **listed}
             text = "".join(
                 literal + _value(row, field, spec) for literal, field, spec in self._parts
             )
@@ -121,7 +136,7 @@ def _parsed(pattern: str, fields: Collection[str]) -> Iterator[tuple[str, str | 
 def _value(row: Row, field: str | None, spec: str) -> str:
     if field is None:
         return ""
-    if field in ("path", "old_path") and f"{field}_b64" in row:
+    if f"{field}_b64" in row:
         value: object = path_bytes(row[f"{field}_b64"]).decode("utf-8", "surrogateescape")
     else:
         value = row.get(field)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from indexer.cli.arguments import examples, json_option
-from indexer.cli.listing import listing_options
+from indexer.cli.listing import More, Row, listing_options, path_of
 from indexer.cli.session import Session
 from indexer.cli.terminal import BOLD, DIM, escaped, number, path_text, styled
 
@@ -47,12 +47,18 @@ def problems(session: Session, *, verbose: bool) -> int:
     They are grouped by the reason, the most frequent first.
     """
     from indexer.results.report import ProblemRow
+    from indexer.store.schema import LIBRARY_COLUMNS
 
     with session.lookup() as library:
         rows = library.problems()
+
+        def track_of(row: Row) -> Row:
+            return library.track_at(row["root"], path_of(row))
+
         if verbose or session.as_json or session.listing.is_chosen:
             fields = ProblemRow.__struct_fields__
-            found = session.answer_rows(rows, technical_line, fields, library)
+            more = More(LIBRARY_COLUMNS, track_of)
+            found = session.answer_rows(rows, technical_line, fields, library, more=more)
         else:
             found = session.output.rows(grouped_lines(rows), str)
     if not found and not (session.as_json or session.listing.is_chosen):

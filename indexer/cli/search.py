@@ -18,7 +18,7 @@ from indexer.cli.arguments import (
     sort_option,
     text_argument,
 )
-from indexer.cli.listing import listing_options
+from indexer.cli.listing import More, listing_options
 from indexer.cli.output import say
 from indexer.cli.session import Session
 from indexer.cli.terminal import number
@@ -76,7 +76,8 @@ def search(
 
     with session.lookup() as library:
         rows = library.search(words, of=kind, sort=sort, limit=limit or None, note=note)
-        found = session.answer_rows(rows, _LINES[kind], KINDS[kind].columns, library)
+        more = _of_view(session, library, kind)
+        found = session.answer_rows(rows, _LINES[kind], KINDS[kind].columns, library, more=more)
     for line_below in last:
         say(line_below)
     return 0 if found else 1
@@ -110,7 +111,8 @@ def new(session: Session, since: datetime, limit: int, *, albums: bool) -> int:
         rows = library.new_albums(since, asked) if albums else library.new(since, asked)
         line = answers.new_album_line if albums else answers.new_line
         fields = NEW_ALBUM_COLUMNS if albums else LIBRARY_COLUMNS
-        found = session.answer_rows(rows, line, fields, library)
+        more = _of_view(session, library, "albums" if albums else "tracks")
+        found = session.answer_rows(rows, line, fields, library, more=more)
         if not found:
             _say_nothing(library, since)
         elif asked is not None and found == asked:
@@ -119,6 +121,13 @@ def new(session: Session, since: datetime, limit: int, *, albums: bool) -> int:
                 session.output.flush()
                 say(f"{number(found)} of {number(every)}; --limit 0 shows all")
     return 0 if found else 1
+
+
+def _of_view(session: Session, library: Lookup, kind: str) -> More | None:
+    """The columns of the views `albums` and `artists`, where a pattern is asked for."""
+    if kind == "tracks" or session.listing.pattern is None:
+        return None
+    return More(library.columns_of(kind), lambda row: library.row_of(kind, row["id"]))
 
 
 def _say_nothing(library: Lookup, since: datetime) -> None:

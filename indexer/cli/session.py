@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import FrameType
 
+    from indexer.cli.listing import More
     from indexer.library import Library
     from indexer.lookup import Lookup
     from indexer.model import Listener
@@ -138,12 +139,13 @@ class Session:
         fields: Collection[str] = (),
         library: Lookup | None = None,
         *,
+        more: More | None = None,
         at_once: bool = False,
     ) -> int:
         """Print an answer of many rows, one per line; the number of rows.
 
-        With `listing_options`, a command names the fields of its rows, and the library of their
-        roots.
+        With `listing_options`, a command names the fields of its rows, the library of their roots,
+        and what `more` a pattern may name.
         """
         if not self.listing.is_chosen or library is None:
             return self.output.rows(rows, None if self.as_json else line_of, at_once=at_once)
@@ -157,7 +159,7 @@ class Session:
                 found += 1
                 yield row
 
-        writer = self.listing.writer(fields, library.root_paths)
+        writer = self.listing.writer(fields, library.root_paths, more)
         self.output.data(writer(counted()), at_once=at_once)
         return found
 

@@ -47,7 +47,9 @@ def states(settings: Settings) -> list[HookState]:
 def enable(settings: Settings, hook: Hook) -> None:
     """Send again to a receiver that wanted no more."""
     with explained(settings.db):
-        connection = open_index(settings.db, write=True, busy_timeout_s=settings.busy_timeout)
+        connection = open_index(
+            settings.db, write=True, create=False, busy_timeout_s=settings.busy_timeout
+        )
         try:
             hooks.disable(connection, hook.name, None)
         finally:

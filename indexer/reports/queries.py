@@ -125,6 +125,21 @@ def _change_row(row: changes.ChangeColumns) -> report.ChangeRow:
     )
 
 
+def track(connection: Connection, track_id: int) -> dict[str, object] | None:
+    """A row of the view `library`; None if the track is not in it."""
+    row = tracks.view_row(connection, track_id)
+    return None if row is None else library_row(row)
+
+
+def track_at(connection: Connection, root: str, path: bytes) -> dict[str, object] | None:
+    """The row of the view `library` at a path in the root of this name; None if there is none."""
+    from indexer.store import roots  # late: only for a pattern
+
+    root_id = next((one.id for one in roots.watched(connection) if one.name == root), None)
+    known = None if root_id is None else tracks.in_place(connection, root_id, path)
+    return None if known is None else track(connection, known.id)
+
+
 def shown(connection: Connection, root: RootRow, path: bytes) -> dict[str, object] | None:
     """All that the index has about one file; None if it has nothing."""
     known = tracks.in_place(connection, root.id, path)

@@ -89,18 +89,22 @@ _OWN_NAME: Final = "SELECT token FROM identity"
 
 
 def open_index(
-    path: Path, *, write: bool, group: str | None = None, busy_timeout_s: float = BUSY_TIMEOUT_S
+    path: Path,
+    *,
+    write: bool,
+    create: bool = True,
+    group: str | None = None,
+    busy_timeout_s: float = BUSY_TIMEOUT_S,
 ) -> IndexConnection:
-    """Open the index; a writer creates a missing one and migrates an older one.
+    """Open the index; a writer that may `create` makes a missing one. It migrates an older one.
 
-    Raises DatabaseMissing for a reader without a file, DatabaseNewer for the file of a newer
-    version, DatabaseDamaged for another program's database.
+    Raises DatabaseMissing where there is none, DatabaseNewer for the file of a newer version,
+    DatabaseDamaged for another program's database.
     """
-    if write:
+    if write and create:
         _create(path, group)
     else:
         check_exists(path)
-        check_not_emptied(path)
     check_sqlites(path)
     _check_one_name(path)
     with explained(path):
@@ -172,8 +176,9 @@ def file_name(path: Path) -> str:
 
 
 def check_exists(path: Path) -> None:
-    """Raise DatabaseMissing if there is no file."""
-    if not path.exists():
+    """Raise DatabaseMissing if there is no file, or an empty one."""
+    check_not_emptied(path)
+    if not path.exists() or (path.is_file() and not path.stat().st_size):
         raise _nothing_indexed(path)
 
 

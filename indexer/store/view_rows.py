@@ -1,8 +1,8 @@
-"""Ids of tracks -> their rows of the view `library`."""
+"""Ids of tracks, albums and artists -> their rows of the views."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -11,7 +11,7 @@ from indexer import paths
 from indexer.store import tag_sets
 from indexer.store.changes import as_bytes
 from indexer.store.schema import LIBRARY_COLUMNS
-from indexer.store.statements import Connection, Row, select
+from indexer.store.statements import Connection, Row, select, select_one
 
 _PAGE: Final = 500
 _ROWS: Final = """
@@ -22,6 +22,12 @@ _PLACES: Final = """
 SELECT library.id, library.root, library.path
 FROM json_each(?) AS asked CROSS JOIN library ON library.id = asked.value
 """
+
+_COLUMNS: Final = "SELECT name FROM pragma_table_info(?)"
+_BY_ID: Final[Mapping[str, str]] = {
+    "albums": "SELECT * FROM albums WHERE id = ?",
+    "artists": "SELECT * FROM artists WHERE id = ?",
+}
 
 
 def places(connection: Connection, track_ids: Sequence[int]) -> Iterator[tuple[int, str, bytes]]:
@@ -56,9 +62,23 @@ def library_rows(connection: Connection, track_ids: Sequence[int]) -> Iterator[d
 
 def library_row(row: tuple[object, ...]) -> dict[str, object]:
     """A row of the view as a dictionary that can be encoded as JSON."""
-    named = dict(zip(LIBRARY_COLUMNS, row, strict=True))
-    for column in ("path", "file"):
-        path = named[column]
-        if isinstance(path, bytes):
-            named[column], named[f"{column}_b64"] = paths.text_of(path)
+    return _named(LIBRARY_COLUMNS, row)
+
+
+def columns_of(connection: Connection, view: str) -> tuple[str, ...]:
+    """The columns of the view `albums` or `artists`."""
+    return tuple(name for (name,) in select(connection, _COLUMNS, (view,)))
+
+
+def row_of(connection: Connection, view: str, row_id: int) -> dict[str, object] | None:
+    """A row of the view `albums` or `artists`, as `library_row`; None if there is none."""
+    row = select_one(connection, _BY_ID[view], (row_id,))
+    return None if row is None else _named(columns_of(connection, view), row)
+
+
+def _named(columns: Sequence[str], row: Row) -> dict[str, object]:
+    named = dict(zip(columns, row, strict=True))
+    for column, value in tuple(named.items()):
+        if isinstance(value, bytes):
+            named[column], named[f"{column}_b64"] = paths.text_of(value)
     return named

@@ -165,6 +165,24 @@ def test_a_rebuild_of_a_new_folder_is_done_by_the_daemon(daemon: Daemon, tmp_pat
     daemon.await_line("watching root=other")
 
 
+def test_a_rebuild_of_new_folders_reports_what_it_does_alone_and_reads_each_file_once(
+    daemon: Daemon, tmp_path: Path
+) -> None:
+    others = [tmp_path / name for name in ("one", "two")]
+    for folder in others:
+        plant(folder, {f"{n}.mp3": tagged(title=f"{n}") for n in range(5)})
+        plant(folder, {"bad.mp3": b"no sound"})
+    report = run("rebuild", *others, tmp_path / "music", "--json", db=daemon.db).object
+    counted = {key: report[key] for key in ("seen", "added", "unchanged", "problems", "files_read")}
+    assert counted == {"seen": 14, "added": 10, "unchanged": 2, "problems": 2, "files_read": 14}
+    for name in ("one", "two"):
+        daemon.await_line(f"watching root={name}")
+    daemon.has_read(2 + 14)
+    (told,) = [one for one in daemon.status()["scans"] if one["roots"] == ["music", "one", "two"]]
+    assert (told["kind"], told["state"]) == ("rebuild", "done")
+    assert not [one for one in daemon.status()["scans"] if one["roots"] in (["one"], ["two"])]
+
+
 def test_a_polled_root_is_looked_at_now_and_then(music: Path, db: Path) -> None:
     plant(music, {"a.mp3": tagged(title="A")})
     config = QUICK + 'polled = ["music"]\npoll_interval = 0.3\n'

@@ -23,6 +23,7 @@ SHOWN = {f"a/{n}.mp3": f"Song {n}" for n in range(20)}
 COMMANDS = (
     ("scan",), ("rebuild",), ("status",), ("search", "song"), ("verify",), ("roots",), ("repair",),
     ("problems",), ("changes",), ("export",), ("optimize",), ("roots", "remove", "music"),
+    ("scrub",), ("new",), ("duplicates",), ("artwork",), ("playlists",),
 )  # fmt: skip
 
 

@@ -193,6 +193,17 @@ def test_an_empty_file_becomes_a_database(music: Path, no_db: Path) -> None:
     assert run("rebuild", music, "--json", db=no_db).object["added"] == 1
 
 
+@pytest.mark.parametrize(
+    "command", ["scan", "scrub", "optimize", "status", "verify", "roots remove music"]
+)
+def test_only_a_rebuild_makes_an_index_of_an_empty_file(no_db: Path, command: str) -> None:
+    no_db.parent.mkdir()
+    no_db.touch()
+    assert "nothing is indexed yet" in run(*command.split(), db=no_db, check=3).err
+    assert no_db.stat().st_size == 0
+    assert list(no_db.parent.iterdir()) == [no_db]
+
+
 def test_nothing_is_imported_from_the_folder_that_one_stands_in(
     music: Path, no_db: Path, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.corpus import plant, tagged, truncated
+from tests.corpus import plant, tagged, template, truncated
 from tests.programs import CHECKOUT, ENVIRONMENT, run
 from tests.screens import screen, screen_until
 
@@ -249,12 +250,41 @@ def test_lists_print_absolute_paths_and_patterns(library: Collection) -> None:
     assert run("problems", "--paths", db=library.db).out == ""
 
 
+def test_patterns_name_what_the_view_has_of_a_change_a_problem_an_album_or_an_artist(
+    tmp_path: Path,
+) -> None:
+    music, db = tmp_path / "Music", tmp_path / "library.db"
+    sound = template(".flac")
+    song = tagged(".flac", title="Isobel", artist="Björk", album="Post")
+    cut = song[: len(song) - len(sound) // 2]
+    plant(music, {b"one\xff.flac": song, "cut.flac": cut, "no.flac": b"no"})
+    run("rebuild", music, db=db)
+    (music / os.fsdecode(b"one\xff.flac")).unlink()
+    run("scan", db=db)
+
+    def printed(pattern: str, *words: str) -> str:
+        return run(*words, "--format", pattern, db=db).out
+
+    gone = printed("{kind} {artist} - {title}", "changes", "--kind", "missing")
+    assert gone == "missing Björk - Isobel\n"
+    assert printed("{file}", "changes", "--under", "Music/cut.flac") == f"{music}/cut.flac\n"
+    bad = printed("{path}: {kind}, {artist} - {title}", "problems")
+    assert bad == "cut.flac: damage, Björk - Isobel\nno.flac: content,  - \n"
+    albums = printed("{title}|{discs}|{artwork_path}", "search", "post", "--albums")
+    assert albums == "Post|1|\n"
+    assert printed("{title} {tracks}", "new", "--albums") == "Post 1\n"
+    assert printed("{name} {albums}", "search", "bjork", "--artists") == "Björk 1\n"
+    assert printed("{seq}", "changes", "--limit", "0") == printed("{seq}", "changes") == "1\n2\n3\n"
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (("export", "--format", "{nam}"), "no field 'nam'; choose from id, root, path, size"),
         (("export", "--format", "{title"), "expected '}' before end of string; try '{artist} - "),
         (("export", "--format", "{title.x}"), "no field 'title.x'"),
+        (("changes", "--format", "{nam}"), "no field 'nam'; choose from seq, at, kind"),
+        (("search", "x", "--albums", "--format", "{path}"), "no field 'path'; choose from album"),
         (("export", "--format", "{title!r}"), "--format: leave out !r; a field is {title}"),
         (("export", "--format", "{title:d}"), "{title:d}: Unknown format code 'd'"),
         (("export", "--paths", "--m3u"), "choose one of --csv, --m3u, --json, --paths"),

@@ -272,18 +272,26 @@ class LocalWork:
         self._change_log.count(looked.result, places=len(hints), left=len(looked.left))
         return looked
 
-    def look_at_all(self, root: RootRow) -> Looked:
-        """Scan all of a root, and keep a line of it in `scans`. Automounts in it are mounted."""
+    def look_at_all(self, root: RootRow, asked: Sequence[PendingRow] = ()) -> Looked:
+        """Scan all of a root, and keep a line of it in `scans`. Automounts in it are mounted.
+
+        `asked` is the hint of a command that waits for the same: then it is done in its run.
+        """
         with self._progress() as listener:
             looked = self.look(
-                [Hint(root.id, recursive=True)],
+                [row.hint for row in asked] or [Hint(root.id, recursive=True)],
                 EventFacts(),
                 listener,
-                urgent=False,
+                urgent=bool(asked),
                 wakes=True,
                 waits=True,
+                rows=asked,
             )
-        if not looked.result.interrupted:
+        if looked.result.interrupted:
+            return looked
+        if asked:
+            self._end_run(asked[0].scan_id)
+        else:
             self._change_log.write_down(root, looked.result, "reconcile")
         return looked
 

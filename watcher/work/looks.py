@@ -62,6 +62,21 @@ class Commands:
         self._may_have_rows = True
         self._taken.clear()
 
+    def take_for(self, root: Root) -> list[PendingRow]:
+        """What a command waits for that looks at all of this root anyway; none: nothing does.
+
+        Of a run about several roots, the hint for this one.
+        """
+        if self._may_have_rows:
+            for row in self._work.left_by_others():
+                hint = row.hint
+                is_all = hint.recursive and hint.names is None and not hint.folder
+                if hint.root_id == root.row.id and is_all and row.scan_id and not row.is_chunk:
+                    self._taken.add(row.id)
+                    self._log.info("asked", root=root.row.name, reread=bool(hint.reread))
+                    return [row]
+        return []
+
     def take(self) -> Iterator[Asked]:
         """New hints of roots that are there, the oldest first."""
         if not (self._may_have_rows or self._taken):
@@ -198,7 +213,8 @@ class Looks:
         if self._queued is not None:
             self._queued.recover(root.row, self.clock())
             return None
-        looked = self._work.look_at_all(root.row)
+        asked = self._commands.take_for(root)  # a look for each would read a new root twice
+        looked = self._work.look_at_all(root.row, asked)
         self._take_in(looked, self.clock())
         return None if looked.result.interrupted else looked.result
 

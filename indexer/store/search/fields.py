@@ -1,7 +1,8 @@
 """`field:value` of a search -> a condition on the rows of `tracks`.
 
-Numbers are exact or a range (`1990-1999`, `1990..1999`, `..1979`, `2020-`, `>=1995`, `<192k`);
-times are local dates (`2026-11`, `2026-11-01..2026-11-20`) or an age (`7d`).
+Numbers are exact or a range (`1990-1999`, `1990..1999`, `..1979`, `2020-`, `>=1995`, `<192k`); a
+single one of seconds or kbit/s (`3:30`, `192k`) means all that is shown as that. Times are local
+dates (`2026-11`, `2026-11-01..2026-11-20`) or an age (`7d`).
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ class Numbers(NamedTuple):
 
 
 _THOUSANDS: Final = {"": 1, "k": 1000, "m": 1_000_000, "hz": 1, "khz": 1000, "kbps": 1000}
+_HALF_K: Final = 500
 _LENGTHS: Final = {"": 1, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600}
 _SIZES: Final = {"": 1, "k": 10**3, "kb": 10**3, "m": 10**6, "mb": 10**6, "g": 10**9, "gb": 10**9}
 _PLAIN: Final = {"": 1}
@@ -242,7 +244,10 @@ def _numbers(name: str, value: str, *, negated: bool) -> Fact:
     if compared := _compared(name, value):
         span = span_of(name, *compared)
         return Fact(f"{column} {compared[0]}", compared[1], negated, span=span)
-    exactly = "= ?", (_number(name, value.lower(), value),)
+    number = _number(name, value.lower(), value)
+    exactly: tuple[str, tuple[float, ...]] = ("= ?", (number,))
+    if name == "bitrate" and value[-1:].isalpha():  # of what is shown: whole kbit/s
+        exactly = "BETWEEN ? AND ?", (number - _HALF_K, number + _HALF_K - 1)
     span = span_of(name, *exactly)
     if name == "duration" and span is not None:  # of what a player shows: whole seconds
         return Fact(span.sql, span.values, negated, span=span)
