@@ -265,15 +265,16 @@ class Index(Closable):
         for row in rows:
             yield PlaylistItem(*row)
 
-    def changes(self, since: int = 0) -> Iterator[Change]:
-        """What happened after the change with the number `since`, oldest first.
+    def changes(self, since: int | datetime = 0) -> Iterator[Change]:
+        """What happened after the change with the number `since`, or from a time on, oldest first.
 
-        Raises HistoryPruned if some of it is no longer kept: start from `tracks` and `last_seq`.
+        The time has a zone. Raises HistoryPruned if some of it is no longer kept: start from
+        `tracks` and `last_seq`; and UsageError.
 
         >>> [(change.seq, str(change.kind), change.track_id) for change in index.changes(since=1)]
         [(2, 'added', 2)]
         """
-        for row in self._library.changes(_known(since)):
+        for row in self._library.changes(self._number(since)):
             yield _change(row)
 
     def as_of(self, when: datetime | int, words: str = "") -> Iterator[PastTrack]:
@@ -294,7 +295,7 @@ class Index(Closable):
             yield _past_track(named)
 
     def follow(
-        self, since: int | None = None, *, stop: Callable[[], bool] = lambda: False
+        self, since: int | datetime | None = None, *, stop: Callable[[], bool] = lambda: False
     ) -> Iterator[Change]:
         """As `changes`, then each new change within 0.2 s of its commit, until `stop()` is true.
 
@@ -303,8 +304,21 @@ class Index(Closable):
         >>> next(index.follow(since=0)).path
         'Björk/Post/02.mp3'
         """
-        after = self.last_seq() if since is None else _known(since)
+        after = self.last_seq() if since is None else self._number(since)
         return map(_change, self._library.follow(after, stop))
+
+    def _number(self, since: int | datetime) -> int:
+        """The number of the last change before; raises HistoryPruned if that time is not kept."""
+        if not isinstance(since, datetime):
+            return _known(since)
+        _iso(since)  # it has a zone
+        number, is_whole = self._library.change_before(since)
+        if not is_whole:
+            raise errors.HistoryPruned(
+                f"changes since {since} are no longer all kept (only those after {number} are);"
+                " start from a snapshot: `tracks`, then `changes(last_seq())`"
+            )
+        return number
 
     def last_seq(self) -> int:
         """The number of the newest change; 0: there was none.

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -19,7 +20,8 @@ from indexer import api, errors
 from indexer.library import Library
 from indexer.results import records, report, status_report
 from indexer.settings import Settings
-from indexer.store.connection import open_index
+from indexer.store import changes
+from indexer.store.connection import open_index, write_transaction
 from indexer.store.schema import LIBRARY_COLUMNS, views
 from tests.pictures import picture
 from tests.trees import Plant, song
@@ -174,6 +176,31 @@ def test_times_have_a_zone_and_are_asked_for_with_one(place: Place) -> None:
     assert list(place.index.tracks(added_since=later)) == []
     with pytest.raises(errors.UsageError, match="has no zone"):
         next(place.index.tracks(added_since=datetime(2026, 1, 1)))  # noqa: DTZ001 - the mistake
+
+
+def test_changes_are_asked_for_by_a_time_with_a_zone_too(place: Place) -> None:
+    index, long_ago = place.index, datetime(2020, 1, 1, tzinfo=UTC)
+    first, second = index.changes()
+    elsewhere = second.at.astimezone(timezone(timedelta(hours=-5)))
+    assert list(index.changes(long_ago)) == [first, second]
+    assert list(index.changes(elsewhere)) == [second]
+    assert list(index.changes(second.at + timedelta(milliseconds=1))) == []
+    assert next(index.follow(long_ago)) == first
+    for asked in (index.changes, index.follow):
+        with pytest.raises(errors.UsageError, match="has no zone"):
+            next(asked(datetime(2026, 1, 1)))  # noqa: DTZ001 - the mistake
+
+
+def test_changes_from_a_time_on_of_which_some_are_not_kept_are_an_error(place: Place) -> None:
+    _, second = place.index.changes()
+    with (
+        closing(open_index(place.db, write=True)) as connection,
+        write_transaction(connection),
+    ):
+        at = report.unix_ms(second.at)
+        changes.prune(connection, at + 1, at + 1000)
+    with pytest.raises(errors.HistoryPruned, match="start from a snapshot"):
+        next(place.index.changes(datetime(2020, 1, 1, tzinfo=UTC)))
 
 
 def test_following_gives_what_comes_after_it_began(
