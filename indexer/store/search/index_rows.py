@@ -29,7 +29,7 @@ FIELDS: Final = (
 )  # fmt: skip
 """The columns of the full-text index, in their order."""
 
-RULES: Final = "5"
+RULES: Final = "6"
 """Version of this module, `folding` and `spellings`: raise it when any of their output changes."""
 
 _OF_RULES: Final = f", rules {RULES}"

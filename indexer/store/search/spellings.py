@@ -38,11 +38,11 @@ _SIGNS: Final = {
     "\u03be": "e", "\u03c3": "e", "\u03c2": "e", "\u03b5": "e", "\u01dd": "e", "\u0454": "e",
     "\u044d": "e", "\u03c9": "o", "\u03b8": "o", "\u25cb": "o", "\u25cf": "o", "\u262e": "o",
     "\u0438": "n", "\u044f": "r", "\u0448": "w", "\u00a2": "c", "\u00a3": "l", "\u00a5": "y",
-    "\u03bc": "mu",
+    "\u03bc": "mu", "\u00d7": "x",
 }  # fmt: skip
 """Signs, and letters of other scripts, that stylized Latin names have for a letter: P!nk, M@tt,
-Ke$ha, deadmau5, S3RL, CHVRCH\u039eS, V\u2206LVE, Ko\u042fn, \u00b5-Ziq. Lower case; a table of our
-own."""
+Ke$ha, deadmau5, S3RL, CHVRCH\u039eS, V\u2206LVE, Ko\u042fn, \u00b5-Ziq, 4\u00d74=12. Lower case; a
+table of our own."""
 _UMLAUTS: Final = {
     ord("ä"): "ae", ord("ö"): "oe", ord("ü"): "ue", ord("å"): "aa", ord("ø"): "oe",
 }  # fmt: skip
@@ -51,7 +51,8 @@ _YO: Final = {ord("\u0451"): "yo", ord("\u0457"): "yi"}
 """Cyrillic letters that lose a sound with their dots."""
 _STRONG: Final = r"[/;,&+|\\]"
 """Marks between two names, as in `JAY-Z/Linkin Park`."""
-_LATIN: Final = "[a-z]"
+_LATIN: Final = "[a-z\u00d7]"
+"""With the sign for times, which is an x also between digits, and by itself."""
 _HAN: Final = (
     (0x2E80, 0x2FDF), (0x3005, 0x3007), (0x3021, 0x303B), (0x3100, 0x312F), (0x31A0, 0x31BF),
     (0x3400, 0xA4CF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF),

@@ -31,6 +31,8 @@ Pink Floyd | Time | The Dark Side of the Moon | pink floyd time; floyd; dark sid
 Ke$ha | TiK ToK | Animal | kesha; ke$ha tik; kesha tiktok
 CHVRCHΞS | The Mother We Share | The Bones of What You Believe | chvrches; chvrches mother; CHVRCHΞS
 deadmau5 | Strobe | For Lack of a Better Name | deadmau5; deadmaus strobe; strobe
+deadmau5 | Some Chords | 4×4=12 | 4x4=12; deadmau5 4x4; 4×4
+Ed Sheeran | Sing | × | ed sheeran x; ed sheeran ×
 A$AP Rocky | Praise the Lord | Testing | asap rocky; a$ap; asap praise
 $uicideboy$ | Paris | Kill Yourself Part III | suicideboys; $uicideboy$ paris
 KoЯn | Blind | Korn | korn blind; KoЯn; artist:korn
