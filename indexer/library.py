@@ -101,6 +101,14 @@ class Library(Lookup):
             self._contradictions = contradictions(watched, self._settings)
             return result
 
+    def why_left_out(self, path: bytes) -> str | None:
+        """Why no music is looked for at a path that is there; None where its suffix says it."""
+        from indexer.reports.history import why_left_out  # late: only for a message
+
+        with explained(self._database), suppress(errors.RootSilent):
+            return why_left_out(self._reading(), path, self._wanted)
+        return None
+
     def _check_known(
         self, connection: Connection, paths: Sequence[bytes], watched: Sequence[RootRow]
     ) -> None:

@@ -116,6 +116,14 @@ def exists(located: Located, *, follow_links: bool = False) -> bool:
         return True
 
 
+def status_of(located: Located) -> os.stat_result | None:
+    """What the disk says of the name itself; None where it says nothing."""
+    try:
+        return _status(located)
+    except (OSError, errors.RootSilent):
+        return None
+
+
 def hints_for(places: Sequence[bytes], watched: Sequence[RootRow]) -> list[Hint]:
     """The hints for these paths; without paths, for every root."""
     if not places:

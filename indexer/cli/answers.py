@@ -50,7 +50,7 @@ _OUTCOMES = ("added", "modified", "moved", "returned", "missing", "unchanged")
 
 def scan_lines(report: ScanReport, suffixes: Iterable[str]) -> Iterator[str]:
     """One line for what a scan did, and one for each thing that is left to do."""
-    if _found_nothing(report):
+    if found_nothing(report):
         yield f"no audio file found; looked for {' '.join(suffixes)}"
         return
     if report.offline and not (report.seen or committed_files(report) or report.interrupted):
@@ -81,7 +81,7 @@ def committed_files(report: ScanReport) -> int:
     return sum(value for value, _ in _counts(report)) + report.problems
 
 
-def _found_nothing(report: ScanReport) -> bool:
+def found_nothing(report: ScanReport) -> bool:
     """Whether there are and were no files; false if some places could not be checked."""
     return not (report.seen or committed_files(report) or report.offline or report.interrupted)
 

@@ -128,6 +128,7 @@ def scan(session: Session, paths: Sequence[bytes], workers: int | None, *, queue
         run=lambda library, listener: library.scan(
             paths, listener=listener, stop=session.interrupt, queued=queue
         ),
+        paths=paths,
     )
 
 
@@ -137,6 +138,7 @@ def _fill(
     *,
     create: bool,
     run: Callable[[Library, Listener | None], ScanReport],
+    paths: Sequence[bytes] = (),
 ) -> int:
     settings = session.settings(workers=workers)
     opened = session.library(settings, create=create)
@@ -144,7 +146,10 @@ def _fill(
         with session.progress() as listener:
             report = run(library, listener)
         contradictions = library.contradictions()
-    session.answer(report, answers.scan_lines(report, _suffixes(settings)))
+        found_nothing = answers.found_nothing(report)
+        why = [(path, library.why_left_out(path)) for path in paths if found_nothing]
+    left_out = [f"{file_text(path)}: {reason}" for path, reason in why if reason is not None]
+    session.answer(report, left_out or answers.scan_lines(report, _suffixes(settings)))
     for reason in (*contradictions, *report.offline):
         say(reason)
     if report.goes_on is True:

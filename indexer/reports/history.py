@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -17,6 +18,10 @@ from indexer.results import report
 from indexer.store import changes, problems, roots, tracks, tracks_below
 from indexer.store.connection import Connection
 from indexer.store.roots import RootRow
+
+if TYPE_CHECKING:
+    from indexer.disk.tree import Tree
+    from indexer.ignore.path_filter import PathFilter
 
 _LONGEST_ID: Final = 18
 """Digits: an id has 63 bits."""
@@ -65,6 +70,48 @@ def check_known(
     opened.close()
     if root.id in opened.trees and not places.exists(located, follow_links=follow_links):
         raise errors.UsageError(f"{os.fsdecode(path)}: no such file or folder")
+
+
+def why_left_out(connection: Connection, path: bytes, path_filter: PathFilter) -> str | None:
+    """Why no music is looked for at a path that is there; None where its suffix says it, or it is.
+
+    Raises RootSilent.
+    """
+    from indexer.roots.open_roots import open_roots  # late: only for this message
+
+    located = places.locate(path, roots.watched(connection))
+    status = places.status_of(located)
+    if status is None or not located.path:
+        return None
+    if stat.S_ISLNK(status.st_mode) and not path_filter.follow_links:
+        return "a symbolic link, and none is followed (the setting follow_links)"
+    is_folder = stat.S_ISDIR(status.st_mode)
+    name = paths.name_of(located.path)
+    if not is_folder and paths.suffix_of(name) not in path_filter.suffixes:
+        return None
+    is_named = path_filter.folders(paths.parent_of(located.path))
+    if not (is_named and (path_filter.folder(name) if is_folder else path_filter.file(name))):
+        return "left out by its name or one above: hidden, or in the setting ignored_names"
+    opened = open_roots(connection, [located.root], about=[located.root.id])
+    try:
+        tree = opened.trees.get(located.root.id)
+        is_left = tree is not None and _ignored(
+            tree, located.path, path_filter, is_folder=is_folder
+        )
+    finally:
+        opened.close()
+    return "left out by an .indexignore, or an empty .nomedia" if is_left else None
+
+
+def _ignored(tree: Tree, path: bytes, path_filter: PathFilter, *, is_folder: bool) -> bool:
+    from indexer.ignore_files import rules_above, rules_in
+
+    above = paths.parent_of(path)
+    rules = rules_above(tree, above, path_filter)
+    own = None if rules is None else rules_in(tree, above, rules)
+    if own is None or own.ignore(path, is_folder=is_folder):
+        return True
+    return is_folder and rules_in(tree, path, own) is None
 
 
 def _is_indexed(connection: Connection, located: places.Located) -> bool:

@@ -233,6 +233,28 @@ def test_a_mistyped_path_is_said(library: Collection) -> None:
     assert ran.err == f"indexer: {library.music}/Post/x.flac: no such file or folder\n"
 
 
+def test_a_scan_of_what_is_left_out_says_why(tmp_path: Path) -> None:
+    music, db = tmp_path / "Music", tmp_path / "library.db"
+    song = tagged(".flac")
+    plant(music, {
+        "a.flac": song, ".hidden.flac": song, "@eaDir/a.flac": song, "live/a.flac": song,
+        "bare/.nomedia": b"", "bare/a.flac": song, ".indexignore": b"live/\n", "notes.txt": b"x",
+    })  # fmt: skip
+    (music / "link.flac").symlink_to("a.flac")
+    run("rebuild", music, db=db)
+    link = "a symbolic link, and none is followed (the setting follow_links)\n"
+    named = "left out by its name or one above: hidden, or in the setting ignored_names\n"
+    ruled = "left out by an .indexignore, or an empty .nomedia\n"
+    for place, why in {
+        "link.flac": link, ".hidden.flac": named, "@eaDir": named, "@eaDir/a.flac": named,
+        "live": ruled, "live/a.flac": ruled, "bare": ruled, "bare/a.flac": ruled,
+    }.items():  # fmt: skip
+        assert run("scan", f"Music/{place}", db=db).out == f"Music/{place}: {why}"
+        assert run("scan", f"Music/{place}", "--json", db=db).object["seen"] == 0
+    assert run("scan", "Music/notes.txt", db=db).out.startswith("no audio file found; looked for")
+    assert run("scan", "Music/a.flac", db=db).out.startswith("1 file: 1 unchanged")
+
+
 def test_lists_print_absolute_paths_and_patterns(library: Collection) -> None:
     paths = [f"{library.music}/Post/{name}.flac" for name in ("02 Hyperballad", "03 Isobel")]
     for words in (("search", "björk", "--sort", "path"), ("export",), ("new", "--limit", "0")):
