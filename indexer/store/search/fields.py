@@ -49,7 +49,10 @@ class Numbers(NamedTuple):
     example: str
 
 
-_THOUSANDS: Final = {"": 1, "k": 1000, "m": 1_000_000, "hz": 1, "khz": 1000, "kbps": 1000}
+_THOUSANDS: Final = {
+    "": 1, "k": 1000, "m": 1_000_000, "hz": 1, "khz": 1000, "kbps": 1000, "kb/s": 1000,
+    "kbit/s": 1000,
+}  # fmt: skip
 _HALF_K: Final = 500
 _LENGTHS: Final = {"": 1, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600}
 _SIZES: Final = {"": 1, "k": 10**3, "kb": 10**3, "m": 10**6, "mb": 10**6, "g": 10**9, "gb": 10**9}
@@ -112,7 +115,7 @@ _IN_YEARS: Final = "CAST(substr(words, 1, 4) AS INTEGER) BETWEEN ? AND ?"
 _YEARS: Final = r"(\d{4}(\.\.|-)(\d{4})?|(\.\.|-)\d{4})"
 _RANGE: Final = r"([^-.]*(?:\.\d+)?[^-.]*)(?:\.\.|-|\u2013)([^-.]*(?:\.\d+)?[^-.]*)"
 _COMPARED: Final = r"(<=|>=|<|>|=)(.+)"
-_NUMBER: Final = r"(\d{1,15}(?:\.\d{1,6})?)([a-z]{0,4})"
+_NUMBER: Final = r"(\d{1,15}(?:\.\d{1,6})?)([a-z]{0,4}(?:/s)?)"
 _CLOCK: Final = r"(?:(\d{1,3}):)?(\d{1,4}):(\d{2})"
 _SPAN: Final = r"(?=\d)(?:(\d{1,3})h)?(?:(\d{1,4})m)?(?:(\d{1,4})s)?"
 _DECADE: Final = r"(?:(\d{2})?(\d)0)s"

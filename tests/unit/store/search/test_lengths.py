@@ -34,6 +34,8 @@ QUESTIONS: dict[str, Meant] = {
     "bitrate:<192k": lambda _, rate: rate < 192_000,
     "bitrate:128000": lambda _, rate: rate == 128_000,
     "bitrate:128k": lambda _, rate: 127_500 <= rate < 128_500,
+    "bitrate:128kbit/s": lambda _, rate: 127_500 <= rate < 128_500,
+    "bitrate:<192kbit/s": lambda _, rate: rate < 192_000,
     "bitrate:128kbps": lambda _, rate: 127_500 <= rate < 128_500,
     "bitrate:128k-192k": lambda _, rate: 128_000 <= rate <= 192_000,
     "duration:>1m bitrate:<192k": lambda seconds, rate: seconds > 60 and rate < 192_000,
