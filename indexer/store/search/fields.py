@@ -2,7 +2,7 @@
 
 Numbers are exact or a range (`1990-1999`, `1990..1999`, `..1979`, `2020-`, `>=1995`, `<192k`); a
 single one of seconds or kbit/s (`3:30`, `192k`) means all that is shown as that. Times are local
-dates (`2026-11`, `2026-11-01..2026-11-20`) or an age (`7d`).
+dates (`2026-11`, `2026-11-01..2026-11-20`, `>=2026-11`) or an age (`7d`).
 """
 
 from __future__ import annotations
@@ -112,13 +112,14 @@ NAMES: Final = (
 _HAS_VALUE: Final = """EXISTS (SELECT 1 FROM tag_values WHERE tag_values.set_id = tag_words.set_id
     AND tag_values.name = tag_words.name AND tag_values.value = ? COLLATE NOCASE)"""
 _IN_YEARS: Final = "CAST(substr(words, 1, 4) AS INTEGER) BETWEEN ? AND ?"
-_YEARS: Final = r"(\d{4}(\.\.|-)(\d{4})?|(\.\.|-)\d{4})"
 _RANGE: Final = r"([^-.]*(?:\.\d+)?[^-.]*)(?:\.\.|-|\u2013)([^-.]*(?:\.\d+)?[^-.]*)"
 _COMPARED: Final = r"(<=|>=|<|>|=)(.+)"
 _NUMBER: Final = r"(\d{1,15}(?:\.\d{1,6})?)([a-z]{0,4}(?:/s)?)"
 _CLOCK: Final = r"(?:(\d{1,3}):)?(\d{1,4}):(\d{2})"
 _SPAN: Final = r"(?=\d)(?:(\d{1,3})h)?(?:(\d{1,4})m)?(?:(\d{1,4})s)?"
 _DECADE: Final = r"(?:(\d{2})?(\d)0)s"
+_END: Final = r"(?:\d{4}|(?:\d{2})?\d0s)"
+_YEARS: Final = rf"({_END}(\.\.|-)({_END})?|(\.\.|-){_END})"
 _BETWEEN: Final = r"(\d{1,4})\.\.(\d{1,4})"
 _AGE: Final = r"(\d{1,5})([hdwmy])"
 _DATE: Final = r"(\d{4})(?:-(\d{1,2})(?:-(\d{1,2}))?)?"
@@ -228,14 +229,14 @@ def _years_in(value: str) -> tuple[float, float] | None:
         return None
     first, last = 0.0, 9999.0
     if compared := re.fullmatch(_COMPARED, text):
-        if re.fullmatch(r"\d{1,4}", compared[2]) is None:
+        if not (re.fullmatch(r"\d{1,4}", compared[2]) or _decade(compared[2])):
             raise UsageError(
                 f"originaldate:{value}: not understood; write originaldate:>=1995 or another year"
             )
-        year = int(compared[2])
+        begin, end = _ends("year", compared[2], value)
         bounds = {
-            "<": (first, year - 1), "<=": (first, year), ">": (year + 1, last),
-            ">=": (year, last), "=": (year, year),
+            "<": (first, begin - 1), "<=": (first, end), ">": (end + 1, last),
+            ">=": (begin, last), "=": (begin, end),
         }  # fmt: skip
         return bounds[compared[1]]
     low, high = _numbers("year", value, negated=False).values
@@ -260,19 +261,38 @@ def _numbers(name: str, value: str, *, negated: bool) -> Fact:
 def _compared(name: str, value: str) -> tuple[str, tuple[float, ...]] | None:
     """What follows the column in SQL for a comparison or a range, and the parameters; else None."""
     text = value.lower()
-    if name == "year" and (decade := re.fullmatch(_DECADE, text)):
-        century = decade[1] or ("19" if int(decade[2]) >= 3 else "20")
-        first = int(f"{century}{decade[2]}0")
-        return "BETWEEN ? AND ?", (first, first + 9)
+    if name == "year" and (decade := _decade(text)):
+        return "BETWEEN ? AND ?", decade
     if compared := re.fullmatch(_COMPARED, text):
-        return f"{compared[1]} ?", (_number(name, compared[2], value),)
+        first, last = _ends(name, compared[2], value)
+        if compared[1] == "=" and first != last:
+            return "BETWEEN ? AND ?", (first, last)
+        return f"{compared[1]} ?", (last if compared[1] in {">", "<="} else first,)
     if span := re.fullmatch(_RANGE, text):
         if not (span[1] or span[2]):
             raise _not_a(name, value)
-        low = _number(name, span[1], value) if span[1] else -1
-        high = _number(name, span[2], value) if span[2] else _NO_END
-        return "BETWEEN ? AND ?", (min(low, high), max(low, high))
+        low = _ends(name, span[1], value) if span[1] else (-1, -1)
+        high = _ends(name, span[2], value) if span[2] else (_NO_END, _NO_END)
+        return "BETWEEN ? AND ?", (min(low[0], high[0]), max(low[1], high[1]))
     return None
+
+
+def _ends(name: str, text: str, value: str) -> tuple[float, float]:
+    """The first and the last number of a decade; of a number itself, twice."""
+    if name == "year" and (decade := _decade(text)):
+        return decade
+    number = _number(name, text, value)
+    return number, number
+
+
+def _decade(text: str) -> tuple[int, int] | None:
+    """The first and the last year of `80s` or `1980s`; None for another text."""
+    decade = re.fullmatch(_DECADE, text)
+    if decade is None:
+        return None
+    century = decade[1] or ("19" if int(decade[2]) >= 3 else "20")
+    first = int(f"{century}{decade[2]}0")
+    return first, first + 9
 
 
 def _number(name: str, text: str, value: str) -> float:
@@ -304,6 +324,12 @@ def _times(name: str, value: str, now: datetime) -> tuple[int, int]:
     if age := re.fullmatch(_AGE, text):
         hours = int(age[1]) * _HOURS[age[2]]
         return _ms(now) - int(hours * 3_600_000), _NO_END
+    if compared := re.fullmatch(_COMPARED, text):
+        begin, end = _day_span(compared[2], now, wrong)
+        return {
+            "<": (-_NO_END, begin), "<=": (-_NO_END, end), ">": (end, _NO_END),
+            ">=": (begin, _NO_END), "=": (begin, end),
+        }[compared[1]]  # fmt: skip
     first, between, last = text.partition("..")
     if between and not (first or last):
         raise wrong

@@ -53,6 +53,13 @@ def fact(name: str, value: str) -> Fact:
         ("30s", 1930, 1939),
         ("10s", 2010, 2019),
         ("00s", 2000, 2009),
+        ("80s..90s", 1980, 1999),
+        ("1980s-2000s", 1980, 2009),
+        ("90s..80s", 1980, 1999),
+        ("1985..90s", 1985, 1999),
+        ("80s..", 1980, NO_END),
+        ("..80s", -1, 1989),
+        ("=80s", 1980, 1989),
         ("-1979", -1, 1979),
         ("..1979", -1, 1979),
         ("2020-", 2020, NO_END),
@@ -69,6 +76,10 @@ def test_years_are_a_range_or_a_decade(typed: str, first: int, last: int) -> Non
         ("year", "1997", "tracks.year = ?", 1997),
         ("year", "１９９７", "tracks.year = ?", 1997),
         ("year", ">=1995", "tracks.year >= ?", 1995),
+        ("year", ">=80s", "tracks.year >= ?", 1980),
+        ("year", ">80s", "tracks.year > ?", 1989),
+        ("year", "<80s", "tracks.year < ?", 1980),
+        ("year", "<=1980s", "tracks.year <= ?", 1989),
         ("duration", ">10m", "tracks.duration > ?", 600),
         ("duration", "<3:30", "tracks.duration < ?", 210),
         ("duration", "<=1:02:03", "tracks.duration <= ?", 3723),
@@ -156,11 +167,36 @@ def ms(text: str) -> int:
         ("..2026-11-03", -NO_END, ms("2026-11-04T00:00+01:00")),
         ("2026-11-01..2026-11-20", ms("2026-11-01T00:00+01:00"), ms("2026-11-21T00:00+01:00")),
         ("2026-11-20..2026-11-01", ms("2026-11-01T00:00+01:00"), ms("2026-11-21T00:00+01:00")),
+        (">2026-11-20", ms("2026-11-21T00:00+01:00"), NO_END),
+        (">=2026-11-20", ms("2026-11-20T00:00+01:00"), NO_END),
+        ("<2026-11", -NO_END, ms("2026-11-01T00:00+01:00")),
+        ("<=2026-11", -NO_END, ms("2026-12-01T00:00+01:00")),
+        ("=today", ms("2026-11-29T00:00+01:00"), ms("2026-11-30T00:00+01:00")),
     ],
 )
 def test_times_are_local_dates_or_an_age(typed: str, first: int, end: int) -> None:
     assert fact("indexed", typed).values == (first, end)
     assert fact("added", typed).values[:2] == (first, end)
+
+
+@pytest.mark.parametrize(
+    ("typed", "first", "last"),
+    [
+        ("80s", 1980, 1989),
+        ("80s..90s", 1980, 1999),
+        ("1985-90s", 1985, 1999),
+        ("..80s", -1, 1989),
+        (">=80s", 1980, 9999),
+        (">80s", 1990, 9999),
+        ("<80s", 0, 1979),
+        ("<=1985", 0, 1985),
+        ("=80s", 1980, 1989),
+    ],
+)
+def test_the_years_of_a_further_tag_are_asked_for_as_others(
+    typed: str, first: int, last: int
+) -> None:
+    assert fact("originaldate", typed).values == ("originaldate", first, last)
 
 
 @pytest.mark.parametrize(
@@ -174,6 +210,10 @@ def test_times_are_local_dates_or_an_age(typed: str, first: int, end: int) -> No
         ("duration", ">10x", "write duration:>10m"),
         ("bitrate", "high", "write bitrate:<192k"),
         ("added", "soon", "write added:7d"),
+        ("added", ">7d", "write added:7d"),
+        ("added", ">", "write added:7d"),
+        ("year", ">soon", "write year:1997"),
+        ("duration", "80s..90x", "write duration:>10m"),
         ("added", "2026-13", "write added:7d"),
         ("added", "2026-00", "write added:7d"),
         ("added", "2026-11-00", "write added:7d"),
