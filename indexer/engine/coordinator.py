@@ -32,7 +32,12 @@ from indexer.store.connection import (
 )
 from indexer.store.creation import prepare_folder
 from indexer.store.roots import RootRow
-from indexer.store.sidecars.artwork import count_wanted_due, delete_unwanted, has_wanted_due
+from indexer.store.sidecars.artwork import (
+    count_wanted_due,
+    delete_unwanted,
+    follow_names,
+    has_wanted_due,
+)
 from indexer.store.sqlite_errors import explained
 from indexer.store.work import counted, pending, scans
 
@@ -152,6 +157,7 @@ class RunCoordinator:
     def _choose_artwork(self, listener: Listener | None, stop: Stop) -> int:
         """Choose the artwork that is due; how many files were opened. What is left stays due."""
         delete_unwanted(self.connection, self._settings)
+        follow_names(self.connection, self._settings)
         if not has_wanted_due(self.connection, self._settings):
             return 0
         from indexer.readers.artwork import ArtworkWork, steps  # late: most scans make nothing due

@@ -18,7 +18,7 @@ from indexer.queue.orders.jobs import read_order
 from indexer.queue.orders.queues import put_due_artwork
 from indexer.readers.artwork import MUCH_CHOSEN, ArtworkWork, steps
 from indexer.runs.throughput import Step
-from indexer.store.sidecars.artwork import OwnerKind, delete_unwanted, kinds_wanted
+from indexer.store.sidecars.artwork import OwnerKind, delete_unwanted, follow_names, kinds_wanted
 
 if TYPE_CHECKING:
     from indexer.disk.tree import Tree
@@ -47,6 +47,7 @@ def _choose(worker: IndexWorker, raw: msgspec.Raw, kind: OwnerKind) -> None:
     context = worker.context
     context.check(read_order(raw, dict[str, str])["index"])
     delete_unwanted(context.connection, context.settings)
+    follow_names(context.connection, context.settings)
     if kind not in kinds_wanted(context.settings):
         return
     work = worker.artwork_of(kind)

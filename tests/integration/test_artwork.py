@@ -284,6 +284,27 @@ def test_without_artwork_nothing_of_it_is_kept(
     assert rows(settings.db, "SELECT hash FROM artwork") == [(hash_of(RED),)]
 
 
+def test_other_names_in_the_settings_choose_again(plant: Plant, music: Path, db: Path) -> None:
+    plant({
+        "A/1.mp3": song("One", artist="A", album="Debut"),
+        "A/cover.jpg": RED, "A/folder.jpg": BLUE, "A/back.jpg": GREEN,
+    })  # fmt: skip
+
+    def chosen(names: str) -> str | None:
+        config = f"album_cover_files = {names}\n" if names else ""
+        run("scan", db=db, config=config)
+        run("verify", "--deep", db=db, config=config)
+        ((path,),) = rows(db, "SELECT artwork_path FROM albums")
+        return None if path is None else str(path)
+
+    run("rebuild", music, db=db)
+    assert [chosen(names) for names in ("", '["folder", "cover"]', '["none"]', "")] == [
+        "A/cover.jpg", "A/folder.jpg", None, "A/cover.jpg",
+    ]  # fmt: skip
+    with watching(db=db, config='album_cover_files = ["folder"]\n'):
+        eventually(lambda: rows(db, "SELECT artwork_path FROM albums") == [("A/folder.jpg",)])
+
+
 def test_the_pictures_of_a_removed_root_go_with_it(
     library: Library, plant: Plant, settings: Settings
 ) -> None:

@@ -27,7 +27,7 @@ from indexer.stages.fresh_files import FreshFiles
 from indexer.store import roots, tracks
 from indexer.store.connection import Connection, write_transaction
 from indexer.store.roots import RootRow
-from indexer.store.sidecars.artwork import delete_unwanted
+from indexer.store.sidecars.artwork import delete_unwanted, follow_names
 from indexer.store.work import counted, pending, scans
 from indexer.store.work.pending import PendingRow
 from indexer.walk import Listed, walk
@@ -109,6 +109,7 @@ class LocalWork:
         if settings.redis is None:
             self.artwork = ArtworkWork(connection, settings, path_filter, clock=clock)
         delete_unwanted(connection, settings)
+        follow_names(connection, settings)
 
     def close(self) -> None:
         """End the readers. What they had in work stays pending, or due."""

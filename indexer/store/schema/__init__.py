@@ -21,7 +21,7 @@ from indexer.store.schema.views import (
     PUBLIC_VIEWS,
 )
 
-SCHEMA_VERSION: Final = 22
+SCHEMA_VERSION: Final = 23
 """The value of `PRAGMA user_version`: the number of applied migrations."""
 
 TAG_COLUMNS: Final = (
@@ -371,6 +371,11 @@ DROP INDEX tracks_untold;
 """
 """For new rows, each of which was compared with what the index holds."""
 
+ARTWORK_NAMES: Final = """
+ALTER TABLE identity ADD COLUMN artwork_names TEXT;
+"""
+"""The names of pictures by which all was chosen, as JSON; NULL: those of `Settings`."""
+
 MIGRATIONS: Final = (
     ("first_schema", FIRST_SCHEMA),
     ("queued_work", QUEUED_WORK),
@@ -394,6 +399,7 @@ MIGRATIONS: Final = (
     ("musicbrainz_ids", MUSICBRAINZ_IDS),
     ("roles", ROLES),
     ("missing_rows", MISSING_ROWS),
+    ("artwork_names", ARTWORK_NAMES),
 )
 """Name and script of every migration, oldest first; a new index is created by all of them."""
 

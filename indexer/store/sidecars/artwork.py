@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 from msgspec import Struct
 
 from indexer.paths import folder_key, join
@@ -108,6 +109,8 @@ WHERE chosen.kind = 'artist' ORDER BY catalog_artists.name COLLATE NOCASE, catal
 """
 _OF_ALBUM: Final = "SELECT * FROM artwork WHERE kind = 'album' AND album_id = ?"
 _OF_ARTIST: Final = "SELECT * FROM artwork WHERE kind = 'artist' AND artist_id = ?"
+_NAMES_OF_PICTURES: Final = "SELECT artwork_names FROM identity"
+_SET_NAMES: Final = "UPDATE identity SET artwork_names = ?"
 _IS_DUE: Final = "SELECT 1 FROM artwork_due WHERE kind = ? AND owner_id = ?"
 _FILES_WITH: Final = "SELECT root_id, folder, name FROM pictures WHERE hash = ?"
 _TRACKS_WITH: Final = """
@@ -363,6 +366,25 @@ def count_wanted_due(connection: Connection, settings: Settings) -> int:
     albums, artists, folders = count_due(connection)
     number = folders + playlists.count_due(connection)
     return number + albums + artists if settings.artwork else number
+
+
+def follow_names(connection: Connection, settings: Settings) -> None:
+    """Have all artwork chosen again where the settings have other names of pictures than before."""
+    if not settings.artwork:
+        return
+    names = _names(settings)
+    if names == (
+        select_value(connection, _NAMES_OF_PICTURES) or _names(type(settings)(db=settings.db))
+    ):
+        return
+    with write_transaction(connection):
+        connection.execute(_ALL_DUE)
+        connection.execute(_SET_NAMES, (names,))
+
+
+def _names(settings: Settings) -> str:
+    names = (settings.album_cover_files, settings.artist_image_files)
+    return str(msgspec.json.encode(names), "utf-8")
 
 
 def delete_unwanted(connection: Connection, settings: Settings) -> None:

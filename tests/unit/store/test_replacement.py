@@ -122,7 +122,8 @@ def test_a_copy_of_an_older_schema_is_migrated_and_not_written_to(
     with closing(sqlite3.connect(copy)) as db:
         db.execute("ALTER TABLE changes DROP COLUMN before")
         db.execute("ALTER TABLE identity DROP COLUMN history_floor")
-        db.execute("DELETE FROM _sqlite_migrations WHERE name = 'history'")
+        db.execute("ALTER TABLE identity DROP COLUMN artwork_names")
+        db.execute("DELETE FROM _sqlite_migrations WHERE name IN ('history', 'artwork_names')")
         db.execute("PRAGMA user_version = 13")
         db.commit()
     content = copy.read_bytes()
