@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from indexer.runs.lock import DispatchLock
     from indexer.settings import Settings
     from indexer.store.connection import Connection, IndexConnection
-    from watcher.loop import Loop
+    from watcher.loop import Loop, Watchdog
     from watcher.reload import Reload
     from watcher.work.local_work import Progress
 
@@ -281,14 +281,9 @@ def _run_daemons(
     from indexer.roots.registry import contradictions
     from watcher import loop
     from watcher.daemon import Daemon
-    from watcher.loop import Watchdog
 
     requests.reload_with(reload)
-    watchdog = Watchdog(os.environ)
-    if watchdog.is_on:
-        import faulthandler
-
-        faulthandler.enable()  # where a loop hung stands in the log, when it is killed for that
+    watchdog = _begin_watchdog()
     first = True
     while first or reload.taken():
         for contradiction in contradictions(roots.watched(connection), reload.settings):
@@ -325,6 +320,18 @@ def _run_daemons(
             requests.loop = None
             daemon.close()
         first = False
+
+
+def _begin_watchdog() -> Watchdog:
+    """The service manager's; where a loop hung stands in the log, when it is killed for that."""
+    from watcher.loop import Watchdog
+
+    watchdog = Watchdog(os.environ)
+    if watchdog.is_on:
+        import faulthandler
+
+        faulthandler.enable()
+    return watchdog
 
 
 def _save_log(connection: Connection, database: Path) -> None:
