@@ -164,9 +164,9 @@ def _worded(character: str) -> str:
 
 
 def _simplified(character: str) -> str:
-    from indexer.store.search.han import SIMPLIFIED  # late: most libraries have no such name
+    from indexer.store.search.han import simplified  # late: most libraries have no such name
 
-    return SIMPLIFIED.get(character, character)
+    return simplified(character)
 
 
 _BARE: Final = _Table(_bared)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-_WRITTEN: Final = (
+WRITTEN: Final = (
     "䰾䲁䴉丟両並乘乾亀亂亘亜亞仮伝佇佛併來侖価侶俁係俔俠俥倀倆倈倉個們倫倹偉偐側偵偽傑傖傘備"
     "傢傭傯傳傴債傷傾僂僅僉僑僕僞僥僨價儀儂億儈儉儐儔儕儘償優儲儷儺儻儼兌児兒兗內兩円冊冨冩冪"
     "凈凍凜処凱別刪剄則剋剎剗剛剝剣剤剩剮剴創劃劇劉劊劌劍劑劒労効勁勅動務勛勝勞勢勧勩勱勳勵勸"
@@ -80,7 +80,7 @@ _WRITTEN: Final = (
     "鼇鼈鼉鼕鼴齊齋齎齏齒齔齕齗齙齜齟齠齡齣齦齪齬齲齶齷龍龎龐龔龕龜欄廊朗虜類﨑神祥福諸都侮僧"
     "勉勤卑嘆器墨層悔憎懲敏暑梅海漢煮碑社祉祈祖祝禍禎穀突節練繁署者臭著視謁謹賓贈逸難響"
 )
-_SIMPLIFIED: Final = (
+SIMPLIFIED: Final = (
     "鲃鳚鹮丢两并乗干龟乱亙亚亚假传伫仏并来仑价侣俣系伣侠伡伥俩俫仓个们伦俭伟赝侧侦伪杰伧伞备"
     "家佣偬传伛债伤倾偻仅佥侨仆伪侥偾价仪侬亿侩俭傧俦侪尽偿优储俪傩傥俨兑儿儿兖内两圆册富写幂"
     "净冻凛处凯别删刭则克刹刬刚剥剑剂剰剐剀创划剧刘刽刿剑剂剑劳效劲敕动务勋胜劳势劝勚劢勲励劝"
@@ -151,4 +151,12 @@ _SIMPLIFIED: Final = (
     "勉勤卑叹器墨层悔憎惩敏暑梅海汉煮碑社祉祈祖祝祸祯谷突节练繁署者臭着视谒谨宾赠逸难响"
 )
 """In the same order."""
-SIMPLIFIED: Final = dict(zip(_WRITTEN, _SIMPLIFIED, strict=True))
+
+
+def simplified(character: str) -> str:
+    """The one for a character; the same if it has no other.
+
+    Found in the text: a table of single characters would take 0.6 MB, and each is asked for once.
+    """
+    at = WRITTEN.find(character)
+    return character if at < 0 else SIMPLIFIED[at]
