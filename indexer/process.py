@@ -273,17 +273,15 @@ def collector_relaxed() -> Iterator[None]:
 def give_back(connection: Connection) -> None:
     """Move the log into the database as far as other processes allow, and free unused memory.
 
-    SQLite's caches, what is remembered of texts, garbage, and the free pages of the allocator go
-    back to the system.
+    SQLite's caches, what is remembered of texts and tags, garbage, and the free pages of the
+    allocator go back to the system.
     """
-    from indexer.spelling import plain
-    from indexer.store.connection import checkpoint  # late: readers of files never load SQLite
-    from indexer.store.search import index_rows
+    from indexer.remembered import forget_all  # late, both: each command imports this module
+    from indexer.store.connection import checkpoint
 
     checkpoint(connection)
     connection.pragma("shrink_memory")
-    index_rows.forget()
-    plain.cache_clear()
+    forget_all()
     gc.collect()
     free_unused()
 

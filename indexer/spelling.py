@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Final
 
 from indexer import paths
+from indexer.remembered import forget_by
 
 VARIOUS_ARTISTS: Final = "Various Artists"
 """The album artist of a compilation without one, so that it stays one album."""
@@ -36,6 +37,9 @@ def plain(text: str) -> str:
         return text
     bare = unicodedata.normalize("NFC", text.translate(_INVISIBLE))
     return _BLANKS.sub(" ", bare).strip(" ") or text
+
+
+forget_by(plain.cache_clear)
 
 
 def letters_of(text: str) -> str:

@@ -12,6 +12,7 @@ from string import ascii_letters
 from typing import TYPE_CHECKING, Any
 
 from indexer.model import Track
+from indexer.remembered import forget_by
 from indexer.tags import further
 from indexer.tags.code_pages import misread
 
@@ -237,6 +238,9 @@ def blank_part_of(column: str) -> Part:
 def _known_fields(column: str, text: str) -> Fields:
     """The fields of one text, cached: files of an album share most texts."""
     return part_of(column, (text,))
+
+
+forget_by(_known_fields.cache_clear)
 
 
 def _list(column: str, several: Sequence[str]) -> Fields:

@@ -13,6 +13,7 @@ import msgspec
 
 from indexer import tag_names
 from indexer.model import Track
+from indexer.remembered import forget_by
 
 NAMES: Final = tag_names.NAMES
 """The tags that are always read."""
@@ -68,6 +69,9 @@ def _encoded(tags: tuple[tuple[str, tuple[str, ...]], ...]) -> str:
             kept[name] = [cut(value, VALUE_LIMIT) for value in values[:left]]
             left -= len(values)
     return msgspec.json.encode(kept).decode()
+
+
+forget_by(_encoded.cache_clear)
 
 
 def cut(text: str, limit: int) -> str:

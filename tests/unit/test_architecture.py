@@ -53,7 +53,7 @@ FLOORS = (
     ("indexer.ignore", "indexer.paths", "indexer.faults", "indexer.serving", "indexer.tag_names"),
     ("indexer.results",),
     ("indexer.model",),
-    ("indexer.closable", "indexer.errors", "indexer.starting"),
+    ("indexer.closable", "indexer.errors", "indexer.remembered", "indexer.starting"),
 )
 """From the top down; a module imports only from its own layer and those below."""
 

@@ -14,6 +14,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from indexer.remembered import forget_by
+
 if TYPE_CHECKING:  # its library is not loaded where apsw's serves
     import sqlite3
 
@@ -57,6 +59,9 @@ def _text_of(value: bytes) -> str:
 def stored_ids(ids: tuple[object, ...]) -> tuple[object, ...]:
     """The stored forms of the ids of one track: texts, or None, in the order of `COLUMNS`."""
     return tuple([stored(one) if isinstance(one, str) else None for one in ids])
+
+
+forget_by(stored_ids.cache_clear)
 
 
 def shown(column: str) -> str:

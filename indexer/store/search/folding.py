@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from functools import cache, lru_cache
 from typing import Final
 
+from indexer.remembered import forget_by
+
 _LETTERS: Final = {
     "æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ħ": "h", "ŧ": "t",
     "ŋ": "n", "ƒ": "f", "\N{LATIN SMALL LETTER DOTLESS I}": "i", "ĸ": "k",
@@ -85,6 +87,9 @@ def fold(text: str) -> str:
     if _standing().search(bare) is not None:
         return " ".join(" ".join(_apart(bare)).split())
     return " ".join(_words(bare).split()) or " ".join(_bare(text).translate(_WIDE).split())
+
+
+forget_by(fold.cache_clear)
 
 
 @cache  # late: plain texts, as most queries are, need none of it
@@ -171,6 +176,8 @@ def _simplified(character: str) -> str:
 
 _BARE: Final = _Table(_bared)
 _WORDS: Final = _Table(_worded)
+forget_by(_BARE.clear)
+forget_by(_WORDS.clear)
 _ASCII_WORDS: Final = bytes(
     ord(chr(code).lower()) if code < 128 and chr(code).isalnum() else ord(" ")
     for code in range(256)

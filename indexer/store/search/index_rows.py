@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any, Final, Protocol
 
 from indexer import paths
-from indexer.store.search import spellings
+from indexer.remembered import forget_by
 from indexer.store.search.folding import fold
 from indexer.store.search.spellings import searchable
 
@@ -108,14 +108,7 @@ def _rest(folder: str, *named: str | None) -> str | None:
     return " ".join(word for word in words if word not in known) or None
 
 
-def forget() -> None:
-    """Clear what is remembered of texts.
-
-    After much work these are thousands of small objects, most of them alone in a page of memory.
-    """
-    _rest.cache_clear()
-    in_folder.cache_clear()
-    spellings.forget()
+forget_by(_rest.cache_clear)
 
 
 def tag_words(value: str) -> str:
@@ -238,3 +231,6 @@ def in_folder(folder: bytes, phrase: str) -> bool:
     text = folder.decode("utf-8", "replace")
     sought = f" {phrase} "
     return sought in f" {fold(text)} " or sought in f" {searchable(text)} "
+
+
+forget_by(in_folder.cache_clear)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from functools import cache, lru_cache
 from typing import Final
 
+from indexer.remembered import forget_by
 from indexer.store.search.folding import fold, stands_alone
 
 _OF_ASCII: Final = (
@@ -94,10 +95,7 @@ def searchable(text: str) -> str:
     return " ".join([folded, *more[:_MOST]]) if more else folded
 
 
-def forget() -> None:
-    """Clear what is remembered of texts; see `index_rows.forget`."""
-    for remembered in (fold, searchable, _of_word):
-        remembered.cache_clear()
+forget_by(searchable.cache_clear)
 
 
 def other_spellings(text: str) -> tuple[str, ...]:
@@ -117,6 +115,9 @@ def _of_word(chunk: str) -> tuple[str, ...]:
     if folded and stands_alone(folded[0]):
         return tuple(_transliterated(folded))
     return tuple(_of(chunk, folded))
+
+
+forget_by(_of_word.cache_clear)
 
 
 def _of(chunk: str, folded: str) -> Iterator[str]:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from indexer.model import Track
+from indexer.remembered import forget_by
 from indexer.tags import columns
 from indexer.tags.fast.mp4_sample_entry import read_entry
 from indexer.tags.mp4.item_columns import (
@@ -69,6 +70,7 @@ KEPT_LIMIT = 4096
 KEPT: dict[bytes, columns.Fields] = {}
 """Cache of the fields of short items, keyed by the whole item with its header: files of an album
 share most of them. Not `lru_cache`, whose look-up takes twice as long."""
+forget_by(KEPT.clear)
 ENTRY_LIMIT = 512
 """Maximum bytes of sample entries that are cached. A guess: those of AAC have 100."""
 HEADS = {b"hdlr": 12, b"mdhd": 4 + 28, b"stsd": ENTRY_LIMIT + 1}
@@ -358,6 +360,9 @@ def _entry(entries: bytes) -> tuple[int, int, int, int, str] | None:
     if entry is None:
         return None
     return entry.bitrate, entry.sample_rate, entry.channels, entry.bits_per_sample, entry.codec
+
+
+forget_by(_entry.cache_clear)
 
 
 def fields_of(item: bytes) -> columns.Fields:

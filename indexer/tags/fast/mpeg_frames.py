@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from indexer.remembered import forget_by
 from indexer.tags.fast.mpeg_header import Frame, frame_of, measured
 from indexer.tags.window import end_of_sound
 
@@ -231,3 +232,6 @@ def has_lame_tag(version: bytes) -> bool:
     if number < (3, 90) or (number == (3, 90) and rest[-11:-10] == b"("):
         return False
     return len(rest) >= 11
+
+
+forget_by(has_lame_tag.cache_clear)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from indexer.remembered import forget_by
+
 if TYPE_CHECKING:
     from indexer.tags.window import Window
 
@@ -81,6 +83,9 @@ def frame_of(header: bytes) -> Frame | None:
         wide, narrow = (36, 21) if is_first else (21, 13)
         xing_at = narrow if channels == 1 else wide
     return Frame(layer, bitrate, sample_rate, channels, samples, size, xing_at)
+
+
+forget_by(frame_of.cache_clear)
 
 
 def measured(window: Window, begin: int, end: int, like: Frame) -> tuple[float, float]:

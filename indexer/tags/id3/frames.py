@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from struct import Struct
 
+from indexer.remembered import forget_by
 from indexer.tags import columns
 from indexer.tags.id3 import id3_dates
 from indexer.tags.id3.id3v1 import GENRES
@@ -155,6 +156,8 @@ KEPT_LIMIT = 4096
 KEPT: dict[int, dict[bytes, Frame]] = {V23: {}, V24: {}}
 """Caches of short frames by the x in ID3v2.x, keyed by the whole frame with its header: files of an
 album share most of them. Not `lru_cache`, whose look-up takes twice as long."""
+forget_by(KEPT[V23].clear)
+forget_by(KEPT[V24].clear)
 
 
 def short_frame(content: bytes, version: int) -> Frame | None:

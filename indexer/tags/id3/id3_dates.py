@@ -15,6 +15,7 @@ from functools import lru_cache
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
+from indexer.remembered import forget_by
 from indexer.tags import columns
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ def _timestamp(tyer: str, tdat: str, time: str) -> str:
 
 _known_timestamp = lru_cache(maxsize=1024)(_timestamp)
 """The same, kept: an album's files have one date."""
+forget_by(_known_timestamp.cache_clear)
 
 
 def stamp(text: str) -> str:
@@ -117,3 +119,6 @@ def _stamp(text: str) -> str:
 def _known_stamp(text: str) -> str:
     """The same, kept: an album's files have one date."""
     return _stamp(text)
+
+
+forget_by(_known_stamp.cache_clear)

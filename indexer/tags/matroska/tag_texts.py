@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
+from indexer.remembered import forget_by
 from indexer.tags import columns, further
 from indexer.tags.vorbis import comments
 
@@ -93,6 +94,9 @@ class Entry(Struct, frozen=True, gc=False):
 def normal(name: str) -> str:
     """A name without case, spaces, underscores and hyphens."""
     return columns.known_name(name.lower()).replace("_", "").replace("-", "").replace(" ", "")
+
+
+forget_by(normal.cache_clear)
 
 
 _OF_TRACK: Final = {normal(name): column for name, column in OF_TRACK.items()}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from indexer.remembered import forget_by
 from indexer.tags import columns
 
 ATOMS = {
@@ -145,3 +146,6 @@ def codec_of(codec: str) -> str:
     if codec in CODECS:
         return CODECS[codec]
     return "aac" if codec.startswith("mp4a") else codec.strip(" .\0") or "mp4"
+
+
+forget_by(codec_of.cache_clear)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from indexer.remembered import forget_by
 from indexer.tags import columns, further
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ year.)"""
 KEPT: dict[bytes, Comment] = {}
 """Cache of short comments: files of an album share most of them. Not `lru_cache`, whose look-up
 takes twice as long."""
+forget_by(KEPT.clear)
 
 _number = Struct("<I").unpack_from
 

@@ -24,7 +24,8 @@ EVERY = """
 indexer indexer.cli indexer.cli.answers indexer.cli.arguments indexer.cli.commands
 indexer.cli.completion indexer.cli.listing indexer.cli.output indexer.cli.session
 indexer.cli.terminal indexer.closable indexer.errors indexer.ignore indexer.lookup indexer.paths
-indexer.process indexer.results indexer.results.report indexer.runs indexer.runs.lock
+indexer.process indexer.remembered indexer.results indexer.results.report indexer.runs
+indexer.runs.lock
 indexer.runs.throughput indexer.settings indexer.settings.hooks indexer.settings.settings_file
 indexer.starting
 indexer.store indexer.store.beside indexer.store.changes indexer.store.connection
