@@ -231,6 +231,8 @@ class Daemon(Loop):
         self._idle_work.step(self.clock, is_calm=is_calm)
         if any([self._looks.may_rest(), self._idle_work.may_rest(is_calm=is_calm)]):
             self._database.rest()
+        elif self._looks.has_gone_quiet():
+            self._database.free_memory()
 
     def _keep_roots(self) -> None:
         """Forget what is known of roots that were removed."""

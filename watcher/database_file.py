@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Final
 
 from indexer import errors
-from indexer.process import give_back
+from indexer.process import free_memory, give_back
 from indexer.runs.lock import what_became
 from indexer.settings import Settings
 from indexer.store.connection import IndexConnection, empty_log, leave_log, token_of
@@ -130,3 +130,7 @@ class DatabaseFile:
     def rest(self) -> None:
         """After much work: do what the next change would have to wait for, and free memory."""
         give_back(self._connection)
+
+    def free_memory(self) -> None:
+        """After a little work: give back what it took, and write nothing."""
+        free_memory(self._connection)

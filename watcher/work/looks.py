@@ -25,6 +25,9 @@ from watcher.work.queued_work import QueuedWork
 
 _MUCH: Final = 2_000
 """Files looked at or missed, after which memory is given back when it is quiet. A guess."""
+_QUIET_S: Final = 20.0
+"""Without a look for so long, what a few of them took is given back, too. A guess: while an album
+is tagged file by file, nothing is forgotten."""
 _NOTE_PAUSE_S: Final = 0.2
 """Between two looks at all files that are being written. A guess."""
 _OPEN_NOTED_S: Final = 0.5
@@ -130,6 +133,8 @@ class Looks:
         """Files being written that stand in a pending row."""
         self._since_idle: float = 0
         """How many files were looked at, or missed, since memory was given back."""
+        self._worked_at: float | None = None
+        """When something was looked at, or given to workers, if that was since the last quiet."""
 
     @property
     def is_calm(self) -> bool:
@@ -153,6 +158,7 @@ class Looks:
             yield self._debouncer.next_due()
         if self._queued is not None:
             yield self._queued.next_turn()
+        yield None if self._worked_at is None else self._worked_at + _QUIET_S
 
     def take_commands(self, now: float) -> None:
         """Do what commands have asked this process for."""
@@ -185,7 +191,7 @@ class Looks:
     def look_now(self, hints: Sequence[Hint], *, urgent: bool = True) -> None:
         """Scan places for which there was no event."""
         if self._queued is not None:
-            self._queued.hand(hints, EventFacts())
+            self._hand(self._queued, hints, EventFacts())
         else:
             self._after(self._work.look(hints, EventFacts(), urgent=urgent))
 
@@ -258,9 +264,20 @@ class Looks:
         self._since_idle = 0
         return True
 
+    def has_gone_quiet(self) -> bool:
+        """Whether nothing was looked at for a while, after something was; true once."""
+        if self._worked_at is None or self.clock() < self._worked_at + _QUIET_S:
+            return False
+        self._worked_at = None
+        return True
+
+    def _hand(self, queued: QueuedWork, hints: Sequence[Hint], facts: EventFacts) -> None:
+        queued.hand(hints, facts)
+        self._worked_at = self.clock()
+
     def _look(self, hints: Sequence[Hint], facts: EventFacts) -> None:
         if self._queued is not None:
-            self._queued.hand(hints, facts)
+            self._hand(self._queued, hints, facts)
             return
         urgent = self._commands.are_waiting or not all(map(_is_everything, hints))
         self._after(self._work.look(hints, facts, urgent=urgent))
@@ -282,7 +299,7 @@ class Looks:
         """Offer what a scan has left to be done, and watch the folders that it has listed."""
         result = looked.result
         self._since_idle += result.seen + sum(result.tally.values())
-        now = self.clock()
+        now = self._worked_at = self.clock()
         self._take_in(looked, now)
         self._mend_watches(now)
 

@@ -190,6 +190,28 @@ def test_a_change_waits_a_moment_for_a_temporary_file_that_comes_beside_it(
     assert stepped.shown == 1
 
 
+def test_what_a_few_looks_took_is_given_back_once_when_none_follows(
+    stepped: Stepped, music: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    freed: list[float] = []
+    stepped.step()
+    monkeypatch.setattr(stepped.daemon._database, "free_memory", lambda: freed.append(stepped.now))
+    for title in "ab":
+        plant(music, {f"{title}.mp3": tagged(title=title)})
+        stepped.step(0.5)
+        stepped.step(1.5)
+    looked_at = stepped.now
+    assert stepped.shown == 2
+    stepped.step(19.0)
+    assert freed == []
+    assert stepped.daemon.next_turn() <= looked_at + 20.0
+    stepped.step(1.0)
+    assert freed == [looked_at + 20.0]
+    for _ in range(3):
+        stepped.step(30.0)
+    assert freed == [looked_at + 20.0]
+
+
 def test_at_rest_the_next_turn_is_the_next_look_at_the_disks(stepped: Stepped) -> None:
     stepped.step()
     assert stepped.daemon.next_turn() == stepped.now + 10.0
