@@ -1,18 +1,22 @@
 """`indexer`: a command line -> a call of the library -> lines, JSON and an exit code. No rules."""
 
-import atexit
-import gc
-
 from indexer.starting import Starting
 
-gc.disable()  # what is imported stays in memory: collections would take 3 of 60 ms
-try:
-    with Starting():
-        from indexer.cli.commands import main
-finally:
-    gc.enable()
-gc.freeze()  # nor do later ones look through it
-atexit.register(gc.freeze)
-"""Skips Python's final garbage collection of all imported modules, which takes 10 ms."""
+TYPE_CHECKING = False
+"""True for a type checker; see the package `indexer`."""
+if TYPE_CHECKING:
+    from indexer.cli.commands import main
 
 __all__ = ["main"]
+
+
+if not TYPE_CHECKING:  # a type checker would take any name for one of the package
+
+    def __getattr__(name: str) -> object:
+        """`main`, when it is asked for: `watcher` has commands of its own."""
+        if name != "main":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        with Starting():
+            from indexer.cli.commands import main
+        globals()[name] = main
+        return main

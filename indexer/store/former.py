@@ -14,7 +14,6 @@ import msgspec
 from msgspec import Struct
 
 from indexer import paths
-from indexer.results.report import iso
 from indexer.store.search import index_rows
 from indexer.store.statements import Connection
 from indexer.store.tag_sets import TagSets
@@ -86,6 +85,8 @@ def shown(before: str | None) -> Former | None:
     if "guessed" in former:
         former["guessed"] = int(bool(former["guessed"]))
     if ADDED_AT in former:
+        from indexer.results.report import iso  # late: a daemon needs none of the reports
+
         former[ADDED_AT] = iso(former[ADDED_AT])
     return former
 

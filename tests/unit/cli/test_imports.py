@@ -161,3 +161,15 @@ def test_a_command_that_asks_never_looks_for_garbage(db: Path) -> None:
     )
     assert done.stdout
     assert done.stderr == "0\n"
+
+
+def test_a_daemon_without_redis_loads_none_of_the_commands_reports_and_large_libraries() -> None:
+    program = "import sys, watcher.cli, watcher.daemon; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    needless = {
+        "PIL", "anyascii", "indexer.cli.answers", "indexer.cli.commands", "indexer.results.report",
+        "mutagen", "redis", "rich", "rq",
+    }  # fmt: skip
+    assert set(done.stdout.split()) & needless == set()
