@@ -278,15 +278,16 @@ def give_back(connection: Connection) -> None:
     free_memory(connection)
 
 
-def free_memory(connection: Connection) -> None:
+def free_memory(connection: Connection | None = None) -> None:
     """Give memory back to the system that is not needed at rest, and write nothing; 2 to 5 ms.
 
     That is SQLite's caches, what is remembered of texts and tags, garbage, and the free pages of
-    the allocator.
+    the allocator. Without a connection: in a process that reads files only.
     """
     from indexer.remembered import forget_all  # late: each command imports this module
 
-    connection.pragma("shrink_memory")
+    if connection is not None:
+        connection.pragma("shrink_memory")
     forget_all()
     gc.collect()
     free_unused()

@@ -11,7 +11,7 @@ import sys
 import threading
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,7 +44,7 @@ from indexer.queue.workers import rq_worker
 from indexer.queue.workers.chunk_reader import ChunkReader
 from indexer.queue.workers.index_worker import IndexWorker
 from indexer.queue.workers.kept_batches import InsertOrder
-from indexer.queue.workers.rq_worker import worker_of
+from indexer.queue.workers.rq_worker import IndexRqWorker, worker_of
 from indexer.queue.workers.worker_process import handlers_of
 from indexer.settings import Settings
 from indexer.store.connection import Connection, open_index, token_of, write_transaction
@@ -517,6 +517,33 @@ def test_a_reader_process_that_has_nothing_to_do_ends_and_its_worker_waits_on(
         assert reader.reader_pids == ()
         assert system.client.hget(worker.key, "readers") == b""
         worker.register_death()  # type: ignore[no-untyped-call]
+
+
+def test_a_worker_of_the_index_gives_memory_back_once_when_no_job_comes_after_one(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rq_worker, "IDLE_S", 1)
+    freed: list[None] = []
+    worker = worker_of(("insert",), system.client, {}, name="guard", memory_mb=10_000)
+    assert isinstance(worker, IndexRqWorker)
+    worker.free_memory = lambda: freed.append(None)
+    worker.register_birth()
+    for job_id in ("first", "second"):
+        system.put("insert", ["anything"], job_id)
+    found = worker.dequeue_job_and_maintain_ttl(9)
+    assert found is not None
+    assert freed == []  # it has done nothing yet
+    with suppress(Exception):
+        worker.execute_job(*found)
+    assert worker.dequeue_job_and_maintain_ttl(9) is not None
+    assert freed == []  # a job was there
+    for job_id in ("third", "fourth"):
+        later = threading.Timer(2.5, system.put, ("insert", ["anything"], job_id))
+        later.start()
+        assert worker.dequeue_job_and_maintain_ttl(9) is not None
+        later.join()
+        assert freed == [None]
+    worker.register_death()  # type: ignore[no-untyped-call]
 
 
 def test_a_job_that_takes_long_shows_life_and_no_time_limit_of_its_own_ends_it(

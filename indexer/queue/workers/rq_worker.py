@@ -13,7 +13,7 @@ from rq.exceptions import InvalidJobOperation
 from rq.job import JobStatus
 from rq.timeouts import BaseDeathPenalty
 
-from indexer.process import free_unused
+from indexer.process import free_memory
 from indexer.queue.orders.jobs import READING, Handler, JobsJson, OurJob, OurQueue, our_queue
 from indexer.queue.workers.rq_overrides import WORKER_TTL_S, RqOverrides
 
@@ -29,8 +29,8 @@ _HEARTBEAT_TTL_S: Final = _HEARTBEAT_S + 60
 """After so long without a heartbeat RQ takes a job for abandoned; as for RQ's own forking
 worker."""
 IDLE_S: Final = 30
-"""Idle time before a reader process ends, and an extract worker that is not the only one. At rest
-each takes some 20 MB for nothing. A guess."""
+"""Idle time before a worker gives memory back, and a reader process ends, as does an extract worker
+that is not the only one. At rest each takes some 20 MB for nothing. A guess."""
 _COUNTS_APART_S: Final = 0.05
 """Between two counts of the jobs that wait while one is read. A guess."""
 _MAINTENANCE_S: Final = 60
@@ -39,11 +39,54 @@ _HANDED_BACK_PAUSE_S: Final = 2.0
 """After a job was handed back, another machine gets so much time to take it. A guess."""
 
 
-class IndexRqWorker(RqOverrides, SimpleWorker):
+class _RestingRqWorker(RqOverrides, SimpleWorker):
+    """Comes to rest when no job has come for a while after one."""
+
+    _has_worked = False
+    """Whether it has run a job since it was last at rest."""
+
+    @property
+    def _may_rest(self) -> bool:
+        return self._has_worked
+
+    def _rest(self) -> None:
+        self._has_worked = False
+
+    def dequeue_job_and_maintain_ttl(
+        self, timeout: int | None, max_idle_time: int | None = None
+    ) -> tuple[Job, Queue] | None:
+        """The next job; where none has come for a while, it comes to rest and waits on."""
+        if self._may_rest and timeout is not None and max_idle_time is None:
+            found = super().dequeue_job_and_maintain_ttl(IDLE_S, IDLE_S)
+            if found is not None:
+                return found
+            self._rest()
+            self._report_vitals_if_redis_takes_them()
+        return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
+
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        """Run one job."""
+        self._has_worked = True
+        super().execute_job(job, queue)
+
+    def _report_vitals_if_redis_takes_them(self) -> None:
+        try:
+            self.report_vitals()
+        except redis.RedisError:
+            self.log.warning("memory and processor time not written", exc_info=True)
+
+
+class IndexRqWorker(_RestingRqWorker):
     """Runs each job in its own process, since that holds the open database."""
 
+    free_memory: Callable[[], None] = staticmethod(free_memory)
+    """Gives back what the jobs took."""
     is_outdated: Callable[[], bool] = staticmethod(lambda: False)
     """Whether a newer version has migrated that."""
+
+    def _rest(self) -> None:
+        super()._rest()
+        self.free_memory()
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         """Run one job, and check how much memory it left in use, and whether it may go on."""
@@ -63,7 +106,7 @@ class _NoTimeLimit(BaseDeathPenalty):
         """Cancel nothing."""
 
 
-class ExtractRqWorker(RqOverrides, SimpleWorker):
+class ExtractRqWorker(_RestingRqWorker):
     """Reads a few files itself, and has others read by a reader process, kept between jobs.
 
     A bad file may crash that process, and nothing else. While a job waits for it, the worker sends
@@ -89,18 +132,15 @@ class ExtractRqWorker(RqOverrides, SimpleWorker):
         del job, working_time
         return _HEARTBEAT_TTL_S
 
-    def dequeue_job_and_maintain_ttl(
-        self, timeout: int | None, max_idle_time: int | None = None
-    ) -> tuple[Job, Queue] | None:
-        """The next job; when none has come for a while, its reader and free memory are let go."""
-        if self.reader_pids and timeout is not None and max_idle_time is None:
-            found = super().dequeue_job_and_maintain_ttl(IDLE_S, IDLE_S)
-            if found is not None:
-                return found
-            self.reader.end_reader()
-            free_unused()
-            self._report_vitals_if_redis_takes_them()
-        return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
+    @property
+    def _may_rest(self) -> bool:
+        return self._has_worked or bool(self.reader_pids)
+
+    def _rest(self) -> None:
+        """End the reader process, too."""
+        super()._rest()
+        self.reader.end_reader()
+        free_memory()
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         """Run one job; after it was handed back, let other workers try first."""
@@ -161,12 +201,6 @@ class ExtractRqWorker(RqOverrides, SimpleWorker):
         except redis.RedisError:
             self.log.warning("heartbeat not sent job=%s", job.id, exc_info=True)
         self._report_vitals_if_redis_takes_them()
-
-    def _report_vitals_if_redis_takes_them(self) -> None:
-        try:
-            self.report_vitals()
-        except redis.RedisError:
-            self.log.warning("memory and processor time not written", exc_info=True)
 
     def _let_others_try(self) -> None:
         until = time.monotonic() + _HANDED_BACK_PAUSE_S

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from indexer import errors
-from indexer.process import collector_relaxed, keep_freed, share_heap
+from indexer.process import collector_relaxed, free_memory, keep_freed, share_heap
 from indexer.queue.extract import Extractor
 from indexer.queue.redis_client import answering, connect, refusal, shown, state_of
 from indexer.queue.workers.chunk_reader import ChunkReader
@@ -131,6 +131,7 @@ def _work(
             )
             if isinstance(worker, IndexRqWorker):
                 worker.is_outdated = lambda: index.outdated is not None
+                worker.free_memory = lambda: free_memory(index.context.connection)
             worker.work(burst=burst, logging_level=None)
             if index.outdated is not None:
                 raise index.outdated
