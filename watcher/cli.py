@@ -385,8 +385,10 @@ def _give_up(_number: int, _frame: FrameType | None) -> None:
 def _decisions_logged(level: int, *, as_json: bool) -> Iterator[None]:
     """Log to stderr, for which nothing waits."""
     from indexer.nonblocking_stream import nonblocking_stderr
+    from indexer.process import share_heap
     from watcher.log import DecisionHandler, style_for
 
+    share_heap()  # before the first thread, the one that writes the log
     style = style_for(sys.stderr.fileno(), os.environ.get("JOURNAL_STREAM"), as_json=as_json)
     handler = DecisionHandler(style)
     for name in ("watcher", "indexer"):

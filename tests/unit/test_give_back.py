@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 from indexer.process import give_back
@@ -53,3 +56,31 @@ def test_what_readers_remember_of_tags_is_forgotten() -> None:
     give_back(open_in_memory())
     assert not comments.KEPT
     assert not frames.KEPT[V24]
+
+
+ARENAS = """
+import logging, threading, watcher.cli
+with watcher.cli._decisions_logged(logging.INFO, as_json=True):
+    logging.getLogger("watcher").info("begun")
+    threads = [threading.Thread(target=list, args=(range(1000),)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    reserved = [line.split()[0] for line in open("/proc/self/maps") if " ---p " in line]
+    print(sum(int(end, 16) - int(begin, 16) > 32 << 20 for begin, end in (
+        one.split("-") for one in reserved)))
+"""
+"""How many heaps of single threads there are, of which glibc reserves 64 MB each."""
+
+
+def test_the_threads_of_a_daemon_allocate_from_one_heap() -> None:
+    environment = {**os.environ, "PYTHONMALLOC": "malloc"}
+    done = subprocess.run(
+        [sys.executable, "-c", ARENAS],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+    )
+    assert done.stdout == "0\n"
