@@ -110,7 +110,8 @@ def _named(row: PendingRow, ready: Batch) -> Batch:
     completed meanwhile are dropped. Raises QueueError for files that the row has never named.
     """
     named = {paths.join(row.hint.folder, name) for name in row.hint.names or ()}
-    answered = {finding.entry.path for finding in ready.findings} | set(ready.waiting)
+    answered = {finding.entry.path for finding in ready.findings}
+    answered.update(ready.waiting, ready.declined)
     if ready.root_id != row.hint.root_id:
         raise errors.QueueError(
             f"refused: row {row.id} of `pending` is about another root; drop this job"
@@ -126,4 +127,5 @@ def _named(row: PendingRow, ready: Batch) -> Batch:
         ready,
         findings=tuple(one for one in ready.findings if one.entry.path in named),
         waiting=tuple(path for path in ready.waiting if path in named),
+        declined=tuple(path for path in ready.declined if path in named),
     )

@@ -16,7 +16,7 @@ from typing import Final
 from indexer import paths
 from indexer.model import ChangeKind, Hint, IndexedFile, RowState
 from indexer.runs.result import Result
-from indexer.stages.batch import Batch, Finding
+from indexer.stages.batch import Batch
 from indexer.stages.finish import Succession
 from indexer.stages.insert import Written
 from indexer.stages.moves import Outcome, Tally
@@ -80,28 +80,29 @@ def count_chunks(
 
 
 def _own(connection: Connection, row: PendingRow, batch: Batch, written: Written) -> Counter[str]:
-    """What a chunk counts for its own run."""
-    numbers = Counter({str(outcome): number for outcome, number in written.tally.items()})
-    numbers["files_read"] = batch.files_read
-    numbers["bytes_read"] = batch.bytes_read
-    numbers["damaged"] = batch.damaged
-    numbers["pending"] = _waiting(written.left) + _waiting(written.held) - _waiting(row)
-    for finding in written.dropped:  # the chunk that answers it counts its own reading
-        _count_reading(numbers, finding, -1)
+    """What a chunk counts for its own run: each file with its answer, and its reading with that.
+
+    A reading that came to nothing counts nowhere: its file was not whole, another row answers it,
+    or this is a second answer to a row of which other files were answered before.
+    """
+    outcomes = _outcomes(written)
+    answers = [one for one in batch.findings if one.entry.path in outcomes]
+    waiting = _waiting(written.left) + _waiting(written.held) - _waiting(row)
     marks = scans.aside(connection, row.scan_id)
     if marks:
-        set_aside = [one for one in batch.findings if mark(batch.root_id, one.entry.path) in marks]
-        outcomes = _outcomes(written)
-        for finding in set_aside:
-            path = finding.entry.path
-            if path in outcomes:
-                numbers[str(outcomes[path])] -= 1
-                _count_reading(numbers, finding, -1)
-        names = {finding.entry.path for finding in set_aside}
-        left, _ = counted.take_from(connection, row.scan_id, batch.root_id, names)
-        numbers["pending"] -= left
+        set_aside = {
+            one.entry.path for one in batch.findings if mark(batch.root_id, one.entry.path) in marks
+        }
+        answers = [one for one in answers if one.entry.path not in set_aside]
+        left, _ = counted.take_from(connection, row.scan_id, batch.root_id, set_aside)
         held = _files_of(written.held)
-        numbers["pending"] -= sum(mark(batch.root_id, path) in marks for path in held)
+        waiting -= left + sum(mark(batch.root_id, path) in marks for path in held)
+    tally = Counter([outcomes[one.entry.path] for one in answers])
+    numbers = Counter({str(outcome): number for outcome, number in tally.items()})
+    numbers["pending"] = waiting
+    numbers["files_read"] = sum([one.opened for one in answers])
+    numbers["bytes_read"] = sum([one.bytes_read for one in answers])
+    numbers["damaged"] = sum([one.is_damaged for one in answers])
     return numbers
 
 
@@ -130,7 +131,9 @@ def _count_for_others(
         for path in in_work.get(scan_id, set()) | waiting:
             if mark(batch.root_id, path) not in marks:
                 numbers[str(outcomes[path])] += 1
-                _count_reading(numbers, found[path], 1)
+                numbers["files_read"] += found[path].opened
+                numbers["bytes_read"] += found[path].bytes_read
+                numbers["damaged"] += found[path].is_damaged
         were_left, emptied = counted.take_from(connection, scan_id, batch.root_id, waiting)
         numbers["pending"] -= were_left
         answered_too |= {(one.generation, scan_id) for one in emptied}
@@ -143,12 +146,6 @@ def _count_for_others(
 
 def _outcomes(written: Written) -> dict[bytes, Outcome]:
     return {**{one.entry.path: Outcome.ADDED for one in written.new}, **written.outcomes}
-
-
-def _count_reading(numbers: Counter[str], finding: Finding, sign: int) -> None:
-    numbers["files_read"] += sign * finding.opened
-    numbers["bytes_read"] += sign * finding.bytes_read
-    numbers["damaged"] += sign * finding.is_damaged
 
 
 def count_unplanned(connection: Connection, row: PendingRow, unchanged: int) -> None:

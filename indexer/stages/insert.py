@@ -42,8 +42,6 @@ class Written(Struct, frozen=True):
     outcomes: Mapping[bytes, Outcome] = {}
     """What became of each file, but for those in `new`, which were added."""
     new: Sequence[Finding] = ()
-    dropped: Sequence[Finding] = ()
-    """Of a run's chunk: what was left to a newer row, which this one waits for to be counted."""
 
 
 class _Done(Struct):
@@ -140,7 +138,8 @@ class Inserter:
 
     def _write(self, row: PendingRow, batch: Batch, now_ms: int, put: _Put) -> Written:
         named = pending.named_since(self._connection, batch.root_id, row.generation)
-        dropped = self._drop(row, batch, named, now_ms) if row.scan_id and named else []
+        if row.scan_id and named:
+            self._drop(row, batch, named, now_ms)
         findings: Sequence[Finding] = batch.findings
         if named:
             findings = [one for one in findings if one.entry.path not in named]
@@ -158,7 +157,7 @@ class Inserter:
         tally = Tally(done.outcomes.values())
         if done.new:
             tally[Outcome.ADDED] += len(done.new)
-        return Written(tally, left, held, declined, done.outcomes, done.new, dropped)
+        return Written(tally, left, held, declined, done.outcomes, done.new)
 
     def _leave_declined(
         self, row: PendingRow, batch: Batch, named: Collection[bytes], now_ms: int
@@ -175,14 +174,12 @@ class Inserter:
             for hint in hints
         )
 
-    def _drop(self, row: PendingRow, batch: Batch, named: set[bytes], now_ms: int) -> list[Finding]:
+    def _drop(self, row: PendingRow, batch: Batch, named: set[bytes], now_ms: int) -> None:
         """Of a run's chunk: what newer rows name. They answer it, and a row waits for that."""
-        dropped = [one for one in batch.findings if one.entry.path in named]
-        names = {one.entry.path for one in dropped}
-        names |= named.intersection((*batch.waiting, *batch.declined))
+        found = (one.entry.path for one in batch.findings)
+        names = named.intersection((*found, *batch.waiting, *batch.declined))
         if names:
             counted.add_dropped(self._connection, names, row, now_ms)
-        return dropped
 
     def _hold(self, row: PendingRow, names: Collection[bytes], now_ms: int) -> PendingRow | None:
         """A row for files that are to be looked at again and are counted already, if any are."""

@@ -173,12 +173,12 @@ class QueueConvergence(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.owner = self._owner()
-        self.lender = Extractor(self.settings, _nobody(), extract)
+        self.lender = Extractor(self.settings, nobody(), extract)
         self.lender._queues = self.queues  # type: ignore[assignment]
         self.dispatcher = self._dispatcher()
 
     def _owner(self) -> IndexWorker:
-        owner = IndexWorker(self.settings, self.wanted, _nobody())
+        owner = IndexWorker(self.settings, self.wanted, nobody())
         owner.context.queues = self.queues  # type: ignore[assignment]
         owner.context.rates = Silent()  # type: ignore[assignment]
         return owner
@@ -326,7 +326,7 @@ class QueueConvergence(RuleBasedStateMachine):
         assert sorted(told.values()) == sorted(on_disk)
 
 
-def _nobody() -> Any:
+def nobody() -> Any:
     """A client that is never used."""
     return redis.Redis(unix_socket_path="/nobody/listens/here")
 

@@ -6,11 +6,12 @@ import os
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 
 import msgspec
 import pytest
 import redis
+from msgspec.structs import replace
 
 from indexer.errors import QueueError
 from indexer.library import Library
@@ -23,10 +24,11 @@ from indexer.queue.workers.kept_batches import ChunkBatch, InsertOrder
 from indexer.queue.workers.worker_process import handlers_of
 from indexer.readers.artwork import Step
 from indexer.settings import Settings
+from indexer.stages.batch import Batch
 from indexer.stages.finish import MissingMarker
-from indexer.stages.scan import Plan
+from indexer.stages.scan import Plan, joined
 from indexer.store import problems
-from indexer.store.connection import open_index, select, token_of, write_transaction
+from indexer.store.connection import Connection, open_index, select, token_of, write_transaction
 from indexer.store.schema.views import LATE_INDEXES
 from indexer.store.search import index_rows
 from indexer.store.work import pending, scans
@@ -64,7 +66,15 @@ class House(NamedTuple):
         plans = [*scan.plans(), *scan.late_plans()]
         entries = [entry for plan in plans for entry in plan.read if entry.path == path]
         plan = Plan(1, tuple(entries), ())
-        row = self.by_hand.chunk(plan)
+        self.write(self.by_hand.chunk(plan), self.by_hand.read(plan), everything=everything)
+
+    def read(self, row: PendingRow) -> Batch:
+        """What a scan and the readers find now of the files that a row names."""
+        scan = self.by_hand.scan(row.hint)
+        return self.by_hand.read(joined(row.hint, [*scan.plans(), *scan.late_plans()]))
+
+    def write(self, row: PendingRow, ready: Batch, *, everything: bool = False) -> None:
+        """Insert what was read for a row."""
         origin = Origin(
             index=token_of(self.by_hand.connection),
             row=row.id,
@@ -73,7 +83,7 @@ class House(NamedTuple):
             root_id=1,
             everything=everything,
         )
-        self.owner.batches.add("batch-1", ChunkBatch(origin, self.by_hand.read(plan)))
+        self.owner.batches.add("batch-1", ChunkBatch(origin, ready))
         order = InsertOrder(
             index=origin.index, row=row.id, generation=row.generation, batched="batch-1"
         )
@@ -137,6 +147,99 @@ def test_what_is_gone_when_a_lost_chunk_is_asked_for_again_is_counted_in_its_run
     told = scans.state_of(connection, run)
     assert told is not None
     assert msgspec.json.decode(told[1])["missing"] == 1
+
+
+class Counted(NamedTuple):
+    """A run, and what it has counted."""
+
+    connection: Connection
+    run: int
+
+    @classmethod
+    def begin(cls, house: House) -> Counted:
+        connection = house.by_hand.connection
+        with write_transaction(connection):
+            return cls(connection, scans.start(connection, "scan", ["music"], 1, alone=False))
+
+    def chunk(self, generation: int, *names: bytes, is_own: bool = True) -> PendingRow:
+        with write_transaction(self.connection):
+            run = self.run if is_own else 0
+            return pending.add_chunk(
+                self.connection, Hint(1, b"", names), generation, 1, scan_id=run
+            )
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        """What it has counted of files, without zeros."""
+        counts = scans.counts_of(self.connection, self.run)
+        names = ("added", "unchanged", "files_read", "pending")
+        return {name: counts[name] for name in names if counts.get(name)}
+
+
+NEW: Final = (b"c/1.mp3", b"c/2.mp3", b"c/3.mp3")
+
+
+@pytest.fixture
+def new_files(plant: Plant, house: House) -> House:
+    plant({os.fsdecode(path): song(os.fsdecode(path)) for path in NEW})
+    return house
+
+
+def test_a_second_reading_of_what_waits_for_others_counts_none_that_they_have_answered(
+    new_files: House,
+) -> None:
+    """A row that waits for others is asked for again when its lease ends, and is read, too."""
+    house, counted = new_files, Counted.begin(new_files)
+    own = counted.chunk(1, *NEW)
+    newer = [counted.chunk(2, name, is_own=False) for name in NEW]
+    house.write(own, house.read(own))
+    (waiting,) = (row for row in pending.all_rows(counted.connection) if row.passes)
+    read_again = house.read(waiting)
+    house.write(newer[0], house.read(newer[0]))
+    house.write(waiting, read_again)
+    assert counted.counts == {"added": 1, "files_read": 1}
+    for row in newer[1:]:
+        house.write(row, house.read(row))
+    assert counted.counts == {"added": 3, "files_read": 3}
+    assert house.waiting == []
+
+
+def test_a_second_answer_counts_only_what_the_first_has_left(new_files: House) -> None:
+    """A chunk was dispatched twice, and one of its files was not whole at first."""
+    house, counted = new_files, Counted.begin(new_files)
+    own = counted.chunk(1, *NEW)
+    second = house.read(own)
+    first = [one for one in second.findings if one.entry.path != NEW[0]]
+    house.write(own, replace(second, findings=tuple(first), waiting=NEW[:1], files_read=2))
+    assert counted.counts == {"added": 2, "files_read": 2, "pending": 1}
+    house.write(own, second)
+    assert counted.counts == {"added": 3, "files_read": 3}
+    assert house.waiting == []
+
+
+def test_a_second_answer_leaves_no_file_to_mutagen_that_the_first_has_answered(
+    new_files: House,
+) -> None:
+    house, counted = new_files, Counted.begin(new_files)
+    own = counted.chunk(1, *NEW)
+    ready = house.read(own)
+    first = [one for one in ready.findings if one.entry.path != NEW[0]]
+    house.write(own, replace(ready, findings=tuple(first), waiting=NEW[:1]))
+    house.write(own, replace(ready, findings=(), declined=NEW))
+    assert house.waiting == [NEW[:1]]
+
+
+def test_a_file_that_changed_while_it_was_read_counts_when_it_is_read_again(
+    new_files: House,
+) -> None:
+    house, counted = new_files, Counted.begin(new_files)
+    own = counted.chunk(1, *NEW)
+    ready = house.read(own)
+    put(house.music, os.fsdecode(NEW[0]), song("Changed"))
+    house.write(own, ready)
+    assert counted.counts == {"added": 2, "files_read": 2, "pending": 1}
+    house.write(own, house.read(own))
+    assert counted.counts == {"added": 3, "files_read": 3}
 
 
 def test_a_name_that_cannot_be_checked_on_a_retry_is_a_problem(
