@@ -32,7 +32,9 @@ class BackgroundReads:
         them any more."""
         self._connection = connection
         self._held: defaultdict[File, set[tuple[int, bytes]]] = defaultdict(set)
-        self._later: list[tuple[set[int], Sequence[Hint], int, int]] = []
+        self._later: list[
+            tuple[set[int], Sequence[Hint], int, int, Collection[tuple[int, bytes]]]
+        ] = []
 
     def hold(self, known: IndexedFile) -> bool:
         """Whether a row's file is being read; its path is then scanned when that is done."""
@@ -68,14 +70,19 @@ class BackgroundReads:
         )
 
     def complete_later(
-        self, row_ids: Collection[int], hints: Sequence[Hint], up_to_id: int, scan_id: int
+        self,
+        row_ids: Collection[int],
+        hints: Sequence[Hint],
+        up_to_id: int,
+        scan_id: int,
+        left_open: Collection[tuple[int, bytes]],
     ) -> None:
         """Close what these hints have answered once these rows of theirs are closed: see `pending`.
 
         Until then their requester waits, and so they outlive a kill. `scan_id` is the run that they
-        were scanned for, or 0.
+        were scanned for, or 0, and `left_open` is what they did not answer: see `complete_covered`.
         """
-        self._later.append((set(row_ids), hints, up_to_id, scan_id))
+        self._later.append((set(row_ids), hints, up_to_id, scan_id, left_open))
 
     def release(self) -> None:
         """Close what need not wait any more, after something was inserted."""
@@ -86,9 +93,14 @@ class BackgroundReads:
         if over:
             self._later = [later for later in self._later if later[0] & rows]
             with write_transaction(self._connection):
-                for _, hints, up_to_id, scan_id in over:
+                for _, hints, up_to_id, scan_id, left_open in over:
                     closed = complete_covered(
-                        self._connection, hints, up_to_id, rereads_too=False, scan_id=scan_id
+                        self._connection,
+                        hints,
+                        up_to_id,
+                        rereads_too=False,
+                        scan_id=scan_id,
+                        left_open=left_open,
                     )
                     run_counts.count_closed(self._connection, closed)
 

@@ -30,7 +30,7 @@ from indexer.stages.fresh_files import FreshFiles
 from indexer.stages.hard_links import links_of_sidecars
 from indexer.stages.moves import Outcome
 from indexer.stages.rows import Rows
-from indexer.stages.scan import Scan, ScanOptions, joined
+from indexer.stages.scan import Scan, ScanOptions, joined, left_open_of
 from indexer.store import roots, tracks, upkeep
 from indexer.store.connection import Connection, tune, write_transaction
 from indexer.store.work import pending
@@ -322,7 +322,9 @@ class LocalEngine:
         self.result.tally[Outcome.PROBLEM] += done.problems
         covered = [scan.hint for scan in self._progress.scans if before]
         if background is not None and self.readers.declined and covered:
-            background.complete_later(self.readers.declined, covered, before, self._run_id)
+            background.complete_later(
+                self.readers.declined, covered, before, self._run_id, left_open_of(scans)
+            )
             covered = []
         left_open = [
             Hint(scan.hint.root_id, b"", tuple(scan.left_open), reread=scan.hint.reread)
@@ -343,6 +345,7 @@ class LocalEngine:
                     before,
                     rereads_too=self._is_patient,
                     scan_id=self._run_id,
+                    left_open=left_open_of(scans),
                 )
                 run_counts.count_closed(self._connection, closed)
                 for hint in left_open:

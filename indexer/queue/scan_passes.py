@@ -26,7 +26,7 @@ from indexer.settings import Settings
 from indexer.stages.finish import MissingMarker, close_hints, finish
 from indexer.stages.hard_links import links_of_sidecars
 from indexer.stages.rows import Rows
-from indexer.stages.scan import Plan, Scan, ScanOptions
+from indexer.stages.scan import Plan, Scan, ScanOptions, left_open_of
 from indexer.store import roots
 from indexer.store.connection import Connection, write_transaction
 from indexer.store.work import counted, pending
@@ -244,6 +244,7 @@ class Pass:
             self._before,
             before_generation=self._generation,
             scan_id=self.scan_id,
+            left_open=left_open_of(self._scans),
         )
         run_counts.count_closed(self._connection, closed)
         self.answered_too = {(one.row.generation, one.row.scan_id) for one in closed}

@@ -7,7 +7,7 @@ missing: a kill in between may cause a needless check of a file, but loses none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -256,6 +256,7 @@ def close_hints(
     before_generation: int | None = None,
     rereads_too: bool = False,
     scan_id: int = 0,
+    left_open: Collection[tuple[int, bytes]] = (),
 ) -> list[Closed]:
     """Close the hints of finished scans, and all older rows that they cover.
 
@@ -272,4 +273,5 @@ def close_hints(
         before_generation=before_generation,
         rereads_too=rereads_too,
         scan_id=scan_id,
+        left_open=left_open,
     )

@@ -68,6 +68,11 @@ def joined(hint: Hint, plans: Iterable[Plan]) -> Plan:
     )
 
 
+def left_open_of(scans: Iterable[Scan]) -> set[tuple[int, bytes]]:
+    """(root id, path) of the files that scans found, and left open since they are being written."""
+    return {(scan.hint.root_id, path) for scan in scans for path in scan.left_open}
+
+
 class ScanOptions(Struct, frozen=True):
     """How a scan cuts what it finds into chunks, and what it does beside."""
 

@@ -35,6 +35,7 @@ def complete_covered(
     before_generation: int | None = None,
     rereads_too: bool = True,
     scan_id: int = 0,
+    left_open: Collection[tuple[int, bytes]] = (),
 ) -> list[Closed]:
     """Close every row that is covered by the finished scans of these hints.
 
@@ -45,6 +46,9 @@ def complete_covered(
     counts. A command sets it, since an interrupted rebuild is known from `scans`, and no other
     command waits for a daemon.
 
+    `left_open` are (root id, path) of files that these scans did not answer, since they are being
+    written: a chunk of another run still waits for them.
+
     Returns the files of other runs that were closed: they are not counted yet.
     """
     closed: list[Closed] = []
@@ -52,6 +56,7 @@ def complete_covered(
     for root_id in {hint.root_id for hint in hints}:
         of_root = [hint for hint in hints if hint.root_id == root_id]
         seen = _Looked(of_root)
+        unanswered = {path for of_id, path in left_open if of_id == root_id}
         # newest first: an older row of a run may wait for it
         for row in pending.older_rows(connection, root_id, up_to_id, below):
             reread = row.hint.reread
@@ -66,7 +71,7 @@ def complete_covered(
                 _answer(connection, row, looked)
                 continue
             newer = pending.chunks_named_since(connection, root_id, row.generation)
-            answered, left = _answer(connection, row, looked, but=newer)
+            answered, left = _answer(connection, row, looked, but=newer | unanswered)
             if answered:
                 waits = -len(answered) if row.attempts else len(left)
                 closed.append(Closed(row, answered, 0 if row.passes else waits))
@@ -78,7 +83,7 @@ def _answer(
 ) -> tuple[set[bytes], set[bytes]]:
     """Close the scanned part of a row: (files that it no longer names, files that it still names).
 
-    Those in `but` stay: they were scanned, but their chunk has no result yet.
+    Those in `but` stay: they were scanned, but have no result yet.
     """
     if row.hint.names is None:
         if seen.folder(row.hint.folder, with_all_below=row.hint.recursive):

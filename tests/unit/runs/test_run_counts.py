@@ -201,6 +201,26 @@ def test_a_file_whose_newer_chunk_is_in_work_waits_for_that(
     assert told(connection, run)["added"] == 1
 
 
+def test_what_another_look_leaves_open_since_it_is_being_written_waits_for_its_answer(
+    planted: Library, by_hand: ByHand
+) -> None:
+    planted.scan()
+    connection = by_hand.connection
+    run = begin(connection)
+    own = chunk(connection, 1, *NAMES, run=run)
+    everything = Hint(1, recursive=True)
+    with write_transaction(connection):
+        written = {(1, name) for name in NAMES[:2]}
+        closed = complete_covered(
+            connection, [everything], 99, rereads_too=False, left_open=written
+        )
+        run_counts.count_closed(connection, closed)
+    assert told(connection, run) == {"unchanged": 1, "pending": 2}
+    left = pending.get(connection, own.id)
+    assert left is not None
+    assert left.hint.names == NAMES[:2]
+
+
 def test_the_hint_of_a_run_is_answered_by_that_run_alone(connection: Connection) -> None:
     run = begin(connection)
     everything = Hint(1, recursive=True)
