@@ -133,12 +133,11 @@ class Pass:
             enqueue_links_now(self._connection, now_ms, links)
         self._absence.note_sidecars(changes)
         waits = any(self._has_to_wait(scan) for scan in self._scans)
-        if self._number == _FIRST:
-            self._count_seen()
         if not (self.chunks or self._has_late()) or self._number >= _LAST:
             self._finish(now_ms)
             return
         with write_transaction(self._connection):
+            self._count_seen()
             if waits:
                 pending.count_pass(self._connection, self._generation)
             else:
@@ -196,24 +195,23 @@ class Pass:
         return bool(late or scan.vanished or scan.unlisted or scan.resolved_problems)
 
     def _count_seen(self) -> None:
-        """Count what was seen once, not in every pass."""
+        """Count what was seen once, in the transaction that ends the first pass."""
         if not self._answered_before:
             return
-        with write_transaction(self._connection):
-            looked = [
-                (counted.run_of(self._connection, row), scan)
-                for row, scan in zip(self._hints, self._scans, strict=True)
-            ]
-            for scan_id, answered_before in self._answered_before.items():
-                own = [scan for run, scan in looked if run == scan_id]
-                if own:
-                    run_counts.count_listing(
-                        self._connection,
-                        scan_id,
-                        sum(scan.seen for scan in own),
-                        sum(scan.unchanged for scan in own),
-                        answered_before=answered_before,
-                    )
+        looked = [
+            (counted.run_of(self._connection, row), scan)
+            for row, scan in zip(self._hints, self._scans, strict=True)
+        ]
+        for scan_id, answered_before in self._answered_before.items():
+            own = [scan for run, scan in looked if run == scan_id]
+            if own:
+                run_counts.count_listing(
+                    self._connection,
+                    scan_id,
+                    sum(scan.seen for scan in own),
+                    sum(scan.unchanged for scan in own),
+                    answered_before=answered_before,
+                )
 
     def _finish(self, now_ms: int) -> None:
         """Mark what is missing, write down what could not be listed, and settle the hints."""
@@ -228,6 +226,7 @@ class Pass:
             everything=self.is_everything,
         )
         with write_transaction(self._connection):
+            self._count_seen()
             hints = (counted.run_of(self._connection, row) for row in self._hints)
             scan_id = max(hints, default=0)
             run_counts.count_missing(self._connection, done.missing, scan_id)

@@ -242,6 +242,31 @@ def test_a_file_that_changed_while_it_was_read_counts_when_it_is_read_again(
     assert counted.counts == {"added": 3, "files_read": 3}
 
 
+@pytest.mark.parametrize("killed_at", ["count_pass", "complete"])
+def test_a_scan_that_is_killed_at_its_end_is_seen_once(
+    new_files: House, monkeypatch: pytest.MonkeyPatch, killed_at: str
+) -> None:
+    """All of it is scanned again."""
+
+    def die(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    house, counted = new_files, Counted.begin(new_files)
+    if killed_at == "count_pass":
+        (house.music / "a/1.mp3").unlink()  # the next pass is to find that
+    connection = counted.connection
+    with write_transaction(connection):
+        row = pending.enqueue(connection, Hint(1, recursive=True), 1, scan_id=counted.run)
+    order = ScanOrder(index=token_of(connection), generation=row.generation)
+    with monkeypatch.context() as patch:
+        patch.setattr(pending, killed_at, die)
+        with pytest.raises(KeyboardInterrupt):
+            house.do("scan", order)
+    house.do("scan", order)
+    seen = len(NEW) + (1 if killed_at == "count_pass" else 2)
+    assert scans.counts_of(connection, counted.run)["seen"] == seen
+
+
 def test_a_name_that_cannot_be_checked_on_a_retry_is_a_problem(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
