@@ -181,6 +181,9 @@ def count_closed(connection: Connection, closed: Iterable[Closed]) -> None:
         root_id = one.row.hint.root_id
         before = counted.counted_before(connection, one.row.scan_id, root_id, one.paths)
         there = _in_place(connection, root_id, one.paths - before)
+        if one.is_in_work:
+            more = (mark(root_id, path) for path in one.paths)
+            scans.set_aside(connection, one.row.scan_id, more)
         numbers = {str(Outcome.UNCHANGED): there, "pending": one.waits}
         scans.add(connection, one.row.scan_id, numbers)
 

@@ -25,6 +25,8 @@ class Closed(Struct, frozen=True):
     paths: set[bytes]
     waits: int
     """How many more files of the run than before wait to be checked again."""
+    is_in_work: bool
+    """Whether the chunk still names them, since others of it are being read."""
 
 
 def complete_covered(
@@ -71,19 +73,27 @@ def complete_covered(
                 _answer(connection, row, looked)
                 continue
             newer = pending.chunks_named_since(connection, root_id, row.generation)
-            answered, left = _answer(connection, row, looked, but=newer | unanswered)
+            in_work = not (row.attempts or row.passes)
+            but = newer | unanswered
+            answered, left = _answer(connection, row, looked, but=but, stays_whole=in_work)
             if answered:
-                waits = -len(answered) if row.attempts else len(left)
-                closed.append(Closed(row, answered, 0 if row.passes else waits))
+                waits = -len(answered) if row.attempts and not row.passes else 0
+                closed.append(Closed(row, answered, waits, in_work and bool(left)))
     return closed
 
 
 def _answer(
-    connection: Connection, row: PendingRow, seen: _Looked, *, but: Collection[bytes] = _NONE
+    connection: Connection,
+    row: PendingRow,
+    seen: _Looked,
+    *,
+    but: Collection[bytes] = _NONE,
+    stays_whole: bool = False,
 ) -> tuple[set[bytes], set[bytes]]:
     """Close the scanned part of a row: (files that it no longer names, files that it still names).
 
-    Those in `but` stay: they were scanned, but have no result yet.
+    Those in `but` stay: they were scanned, but have no result yet. A row that `stays_whole` is
+    closed only with its last file: it is being read, and does not wait to be checked again.
     """
     if row.hint.names is None:
         if seen.folder(row.hint.folder, with_all_below=row.hint.recursive):
@@ -93,6 +103,8 @@ def _answer(
     left = {path for path in named if path in but or not seen.file(path)}
     if not left:
         pending.complete(connection, row)
+    elif stays_whole:
+        pass
     elif left != named and row.passes:
         pending.rename(connection, row, left)
     elif left != named:

@@ -215,10 +215,28 @@ def test_what_another_look_leaves_open_since_it_is_being_written_waits_for_its_a
             connection, [everything], 99, rereads_too=False, left_open=written
         )
         run_counts.count_closed(connection, closed)
-    assert told(connection, run) == {"unchanged": 1, "pending": 2}
-    left = pending.get(connection, own.id)
-    assert left is not None
-    assert left.hint.names == NAMES[:2]
+    assert told(connection, run) == {"unchanged": 1}
+    assert pending.get(connection, own.id) == own
+
+
+def test_a_chunk_of_which_another_look_answers_a_part_is_in_work_as_before(
+    planted: Library, by_hand: ByHand
+) -> None:
+    """Its run does not end before it is answered, and counts no file once more then."""
+    planted.scan()
+    connection = by_hand.connection
+    run = begin(connection)
+    own = chunk(connection, 1, *NAMES, run=run)
+    for _ in range(2):
+        with write_transaction(connection):
+            some = Hint(1, b"", NAMES[:2])
+            closed = complete_covered(connection, [some], 99, rereads_too=False)
+            run_counts.count_closed(connection, closed)
+        assert told(connection, run) == {"unchanged": 2}
+        assert counted.waits_for(connection, run)
+    with write_transaction(connection):
+        run_counts.count_unplanned(connection, own, len(NAMES))
+    assert told(connection, run) == {"unchanged": 3}
 
 
 def test_the_hint_of_a_run_is_answered_by_that_run_alone(connection: Connection) -> None:
