@@ -178,6 +178,8 @@ class Daemon(Loop):
         if self._trouble.until is not None:
             times.append(self._trouble.until)
         else:
+            if self._trouble.over_at is not None:
+                times.append(self._trouble.over_at)
             times.append(self._roots.probe_at)
             times.extend(self._looks.next_turns())
             times.extend(self._rescans.next_turns())
@@ -202,7 +204,7 @@ class Daemon(Loop):
         except errors.CannotDo as error:
             self._put_off(error)
         else:
-            self._trouble.end()
+            self._trouble.end(now)
         self._publish_status()
         if self._on_ready and all(one.is_current or not one.is_there for one in self._roots):
             on_ready, self._on_ready = self._on_ready, None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -28,6 +29,9 @@ _OTHER: Final = ("readers lost", "files cannot be read now")
 """A kind of error, its name in the log, and what `indexer status` says."""
 _SAID_AGAIN_S: Final = (60.0, 3600.0)
 """The first and the longest time between two log lines about the same trouble. A guess."""
+_RELAPSE_S: Final = 30.0
+"""What comes back so soon after its end is the same trouble: a full disk takes a look that finds
+nothing to write, and refuses the idle work after it. A guess."""
 
 
 class DatabaseTrouble:
@@ -41,11 +45,16 @@ class DatabaseTrouble:
         """What `indexer status` says of it; empty: there is none."""
         self.since_ms = 0
         """Since when there is trouble (Unix milliseconds); 0: there is none."""
+        self.over_at: float | None = None
+        """When trouble that had come back is over, if all goes well until then; None: no such."""
         self._database = database
         self._longest_pause_s = longest_pause_s
         self._log = log
         self._pause_s = 0.0
         self._tries = 0
+        self._first_ms = 0
+        self._ended_at = -math.inf
+        self._came_back = False
         self._say_at = 0.0
         self._say_pause_s = 0.0
 
@@ -61,17 +70,22 @@ class DatabaseTrouble:
         """Note an error; whether it is the first. One that no pause can cure is raised."""
         if isinstance(error, _FOR_GOOD):
             raise error
-        is_new = self.until is None
         known = (words for kind, *words in _REASONS if isinstance(error, kind))
-        before = self.reason
+        before, was_told = self.reason, bool(self.words)
         self.reason, self.words = next(known, _OTHER)
+        goes_on = self.until is not None
+        is_back = not goes_on and self.reason == before and now < self._ended_at + _RELAPSE_S
+        is_new = not (goes_on or is_back)
         longest_s = max(self._longest_pause_s, _FIRST_PAUSE_S)
         self._pause_s = _FIRST_PAUSE_S if is_new else min(self._pause_s * 2, longest_s)
-        self.until = now + self._pause_s
+        self.until, self.over_at = now + self._pause_s, None
         if is_new:
-            self.since_ms, self._tries = time.time_ns() // 1_000_000, 0
+            self._first_ms, self._tries = time.time_ns() // 1_000_000, 0
+        if not goes_on:
+            self._came_back = is_back
+        self.since_ms = self._first_ms
         self._tries += 1
-        self._say(str(error), now, is_new=is_new or self.reason != before)
+        self._say(str(error), now, is_new=not was_told or self.reason != before)
         return is_new
 
     def _say(self, detail: str, now: float, *, is_new: bool) -> None:
@@ -84,13 +98,17 @@ class DatabaseTrouble:
         say = self._log.warning if is_due else self._log.debug
         say(self.reason, detail=detail, tries=self._tries, action=f"again in {self._pause_s:g} s")
 
-    def end(self) -> None:
+    def end(self, now: float) -> None:
         """Note that work succeeded."""
         if self.until is not None:
-            lasted_s = max(0, round(time.time() - self.since_ms / 1000))
-            fields = {"reason": self.reason, "tries": self._tries, "lasted_s": lasted_s}
-            self._log.info("trouble over", **fields)
-        self.until, self.words, self.since_ms = None, "", 0
+            self.until, self._ended_at = None, now
+            self.over_at = now + _RELAPSE_S if self._came_back else now
+        if self.over_at is None or now < self.over_at:
+            return
+        lasted_s = max(0, round(time.time() - self.since_ms / 1000))
+        fields = {"reason": self.reason, "tries": self._tries, "lasted_s": lasted_s}
+        self._log.info("trouble over", **fields)
+        self.over_at, self.words, self.since_ms = None, "", 0
 
 
 _MOST: Final = 3

@@ -44,6 +44,7 @@ from watcher.events.fs_event import WatchFault, WatchFaultKind
 from watcher.log import EventLog
 from watcher.loop import Watchdog
 from watcher.roots.root import Root
+from watcher.work.idle_work import IdleWork
 from watcher.work.local_work import LocalWork, Looked
 
 ARTWORK_DUE = "SELECT count(*) FROM artwork_due"
@@ -536,6 +537,40 @@ def test_trouble_that_lasts_is_logged_after_pauses_that_grow(
         assert (troubles(), logged().count("database busy")) == (5, 1)
     stepped.step(4.0)
     assert logged().count("trouble over") == 1
+
+
+def test_trouble_of_idle_work_alone_is_not_over_after_each_look_that_succeeds(
+    stepped: Stepped, music: Path, monkeypatch: pytest.MonkeyPatch, logged: Callable[[], list[str]]
+) -> None:
+    looked = [0]
+    step, look = IdleWork.step, LocalWork.look
+
+    def refused(work: IdleWork, clock: Callable[[], float], *, is_calm: bool) -> None:
+        if is_calm:
+            raise errors.DatabaseFull("full")
+        step(work, clock, is_calm=is_calm)
+
+    def counted(*arguments: Any, **named: Any) -> Looked:
+        looked[0] += 1
+        return look(*arguments, **named)
+
+    plant(music, {"a.mp3": tagged(title="A")})
+    stepped.step()
+    with monkeypatch.context() as patch:
+        patch.setattr(IdleWork, "step", refused)
+        patch.setattr(LocalWork, "look", counted)
+        told = []
+        for _ in range(600):
+            stepped.step(1.0)
+            told.append(stepped.told.trouble)
+        assert all(told[10:])
+        assert logged().count("database full") <= 8
+        assert logged().count("trouble over") == 1
+        assert looked[0] < 200
+    for _ in range(40):
+        stepped.step(1.0)
+    assert stepped.told.trouble == ""
+    assert logged().count("trouble over") == 2
 
 
 def test_a_status_that_could_not_be_written_is_written_later(
