@@ -67,23 +67,28 @@ class Inbox:
     def sight(self, root_id: int, folder: bytes, name: bytes | None, kind: FsEventKind) -> None:
         """Put an event in. Only `wake_loop` wakes the loop, so that a burst wakes it once."""
         with self._lock:
-            self._begun.discard((root_id, folder))
-            found = self._found.setdefault(root_id, {})
-            if found.get(_ALL) is FsEventKind.FOLDER_CAME:
-                return
-            found[folder, name] = merged(found.get((folder, name)), kind)
-            if kind is FsEventKind.CREATED:
-                self._created.add((root_id, folder, name))
-            elif kind not in _OF_A_NEW_FILE:
-                self._created.discard((root_id, folder, name))
-            if len(found) > self._most:
-                self._found[root_id] = {_ALL: FsEventKind.FOLDER_CAME}
+            self._put_in(root_id, folder, name, kind, begins=kind is FsEventKind.CREATED)
 
     def sight_arrival(self, root_id: int, folder: bytes, name: bytes) -> None:
         """Put in that a file was renamed to a name, from where nothing is watched."""
-        self.sight(root_id, folder, name, FsEventKind.MOVED_IN)
         with self._lock:
+            self._put_in(root_id, folder, name, FsEventKind.MOVED_IN, begins=True)
+
+    def _put_in(
+        self, root_id: int, folder: bytes, name: bytes | None, kind: FsEventKind, *, begins: bool
+    ) -> None:
+        self._begun.discard((root_id, folder))
+        found = self._found.setdefault(root_id, {})
+        if found.get(_ALL) is FsEventKind.FOLDER_CAME:
+            return
+        found[folder, name] = merged(found.get((folder, name)), kind)
+        if begins:
             self._created.add((root_id, folder, name))
+        elif kind not in _OF_A_NEW_FILE:
+            self._created.discard((root_id, folder, name))
+        if len(found) > self._most:
+            self._found[root_id] = {_ALL: FsEventKind.FOLDER_CAME}
+            self._created = {one for one in self._created if one[0] != root_id}
 
     def sight_beginning(self, root_id: int, folder: bytes) -> None:
         """Put in that a file is created whose name is of no interest: a tagger's temporary file.

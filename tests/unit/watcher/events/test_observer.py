@@ -271,6 +271,14 @@ def test_the_loop_is_woken_once_until_it_drains() -> None:
     assert bell.rung == 2
 
 
+def test_files_that_are_moved_in_cost_a_stuck_loop_no_memory() -> None:
+    inbox = Inbox(Bell().ring, most=3)
+    for number in range(9):
+        inbox.sight_arrival(1, b"a", b"%d.mp3" % number)
+    assert not inbox._created
+    assert inbox.drain().events == (FsEvent(1, b"", None, FsEventKind.FOLDER_CAME),)
+
+
 def test_more_names_than_may_wait_are_one_look_at_the_whole_root() -> None:
     inbox = Inbox(Bell().ring, most=3)
     inbox.sight(2, b"", b"x", FsEventKind.CLOSED)
