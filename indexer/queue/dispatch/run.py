@@ -198,8 +198,11 @@ def woken(database: Path) -> Iterator[Callable[[], object]]:
         yield partial(time.sleep, _LOOK_PAUSE_S)
         return
 
+    poll = select.poll()  # unlike select.select, it takes any descriptor
+    poll.register(wakeup, select.POLLIN)
+
     def pause() -> None:
-        select.select([wakeup], [], [], _WOKEN_PAUSE_S)
+        poll.poll(_WOKEN_PAUSE_S * 1000)
         wakeup.was_woken()
 
     with closing(wakeup):

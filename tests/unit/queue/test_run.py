@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -31,6 +34,20 @@ def test_a_worker_that_ends_a_run_wakes_the_command_that_follows_it(db: Path) ->
         second_s = time.monotonic() - began - first_s
     assert first_s < second_s
     assert not wake(db)  # none listens any more
+
+
+def test_a_program_with_many_open_files_can_follow_a_run(db: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limits[1] < 1200:
+        pytest.skip("this user may not open so many files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))
+    with ExitStack() as stack:
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
+        for _ in range(1030):
+            stack.enter_context(open(os.devnull, "rb"))
+        with woken(db) as pause:
+            assert wake(db)
+            pause()
 
 
 def test_a_command_follows_a_run_without_wake_ups_where_no_socket_can_be_made(
