@@ -261,7 +261,7 @@ def answering(settings: Settings) -> Iterator[None]:
                 raise errors.QueueError(
                     f"{shown(settings)}: its certificate is not trusted ({text}); {advice}"
                 ) from error
-        if not isinstance(error.__cause__ or error, ConnectionRefusedError):
+        if not (isinstance(error, redis.BusyLoadingError) or _is_unreached(error)):
             _check_protocol(settings)
         raise errors.RedisAway(
             f"{shown(settings)}: no Redis answers ({text}); start it, or set `redis` to its"
@@ -270,6 +270,13 @@ def answering(settings: Settings) -> Iterator[None]:
         ) from error
     except redis.ResponseError as error:
         raise _refused(settings, error) from error
+
+
+def _is_unreached(error: Exception) -> bool:
+    """Whether no server was reached; redis keeps the error of the system beside its own."""
+    return isinstance(
+        error.__cause__ or error.__context__ or error, ConnectionRefusedError | socket.gaierror
+    )
 
 
 def _check_protocol(settings: Settings) -> None:

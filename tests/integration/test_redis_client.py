@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import quote
 
 import pytest
@@ -270,6 +270,25 @@ def test_a_certificate_for_another_name_is_not_one_of_an_unknown_authority(tls: 
     with pytest.raises(QueueError, match="a name of the server that is in its cert") as error:
         asked(f"rediss://127.0.0.1:{tls}")
     assert "add ?ssl_ca_certs" not in str(error.value)
+
+
+def test_no_protocol_is_tried_where_none_is_in_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each try may take a second, or as long again as the name servers."""
+
+    def tried(*_: object) -> NoReturn:
+        raise AssertionError
+
+    monkeypatch.setattr("indexer.queue.redis_client.socket.create_connection", tried)
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        port = free.getsockname()[1]
+    for place in (f"127.0.0.1:{port}", "no-such-host.invalid"):
+        with pytest.raises(RedisAway, match="no Redis answers"):
+            asked(f"redis://{place}/0")
+    with (
+        answering_with(b"-LOADING Redis is loading the dataset in memory\r\n") as loading,
+        pytest.raises(RedisAway, match="loading"),
+    ):
+        asked(f"redis://127.0.0.1:{loading}/0")
 
 
 def test_a_server_with_tls_and_an_address_without_it_are_told_apart(
