@@ -389,7 +389,10 @@ def _owner_of(db: Path) -> str | None:
 
 
 def _space(folder: Path) -> Iterator[Finding]:
-    free = shutil.disk_usage(folder).free
+    usage = shutil.disk_usage(folder)
+    if not usage.total:
+        return  # ramfs and some of FUSE count no blocks
+    free = usage.free
     detail = f"{_number(free // 1_000_000)} MB free at {folder}"
     remedy = "make room there, or set `db` to a file on another disk"
     if free < _LITTLE_ROOM:

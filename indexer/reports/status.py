@@ -268,7 +268,8 @@ def trouble_of(database: Path, dispatcher: LockInfo | None) -> tuple[str, int | 
         return "the disk of the index is read-only", since_ms
     if dispatcher.trouble:
         return dispatcher.trouble, since_ms
-    if not os.statvfs(folder).f_bfree:
+    room = os.statvfs(folder)
+    if room.f_blocks and not room.f_bfree:  # ramfs and some of FUSE count no blocks
         return "the disk of the index is full", None
     return None
 

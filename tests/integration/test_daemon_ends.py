@@ -197,3 +197,16 @@ def test_a_disk_of_the_index_that_becomes_read_only_ends_nothing_and_loses_nothi
         daemon.shows({"a.mp3": "A", "b.mp3": "B"})
         daemon.is_right()
         assert daemon.status()["health"] == []
+
+
+def test_a_disk_that_does_not_count_its_room_is_not_told_to_be_full(
+    mount: Mount, music: Path, tmp_path: Path
+) -> None:
+    db = mount(tmp_path / "disk", "-t", "ramfs", "none") / "library.db"
+    plant(music, {"a.mp3": tagged(title="A")})
+    with watching(music, db=db) as daemon:
+        daemon.shows({"a.mp3": "A"})
+        status = daemon.status()
+        assert status["daemon"]["trouble"] is None
+        assert status["health"] == []
+        assert "space" not in run("doctor", db=db, check=None).out
