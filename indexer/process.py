@@ -321,12 +321,17 @@ def keep_freed() -> None:
 
 
 def _tune_allocator(parameters: Mapping[int, int]) -> None:
+    """Set these in their order, up to one that is refused.
+
+    On 32 bits glibc refuses the size of blocks: what is kept for them would then be for others.
+    """
     import ctypes
 
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         for parameter, value in parameters.items():
-            mallopt(parameter, value)
+            if not mallopt(parameter, value):
+                break
 
 
 class ProgressProbe:

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from indexer import process
+
 CHUNKS = """
 import resource
 from indexer import process
@@ -34,3 +36,21 @@ def faults(tunes: str) -> int:
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="no glibc")
 def test_a_worker_uses_the_large_blocks_of_one_chunk_again_for_the_next() -> None:
     assert faults("keep_freed") < 1000 < faults("share_heap")
+
+
+def test_where_the_size_of_blocks_is_refused_nothing_is_kept_for_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[int] = []
+
+    class Library:
+        def __init__(self, _name: None) -> None:
+            pass
+
+        def mallopt(self, parameter: int, _value: int) -> int:
+            asked.append(parameter)
+            return 0
+
+    monkeypatch.setattr(ctypes, "CDLL", Library)
+    process.keep_freed()
+    assert asked == [process._M_MMAP_THRESHOLD]
