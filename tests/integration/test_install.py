@@ -156,16 +156,16 @@ def test_what_blocks_is_said_and_the_rest_printed(words: list[str], told: str) -
 
 
 @pytest.mark.parametrize("mode", [0o700, 0o750, 0o710, 0o1770])
-@pytest.mark.parametrize("closed", [".", ".."])
+@pytest.mark.parametrize(("closed", "rights"), [(".", "o+rx"), ("..", "o+x")])
 def test_a_folder_that_the_service_may_not_enter_blocks_and_is_named_with_its_remedy(
-    mode: int, closed: str, songs: Path
+    mode: int, closed: str, rights: str, songs: Path
 ) -> None:
     folder = (songs / closed).resolve()
     folder.chmod(mode)
     ran = Ran(songs)
-    remedy = f"Type this, then try again: chmod o+x {folder}\n"
+    remedy = f"Type this, then try again: chmod {rights} {folder}\n"
     assert ran.err == f"{songs}: {folder} may not be entered by music-indexer\n{remedy}"
-    subprocess.run(["chmod", "o+x", folder], check=True)
+    subprocess.run(["chmod", rights, folder], check=True)
     assert (ran.code, Ran(songs).err) == (0, "Nothing blocks.\n")
 
 
