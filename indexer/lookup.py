@@ -387,26 +387,41 @@ class Lookup(Closable):
         self, typed: str, question: Question, find: Callable[[Question], Sequence[_Found]]
     ) -> tuple[Question, Sequence[_Found], Callable[[], report.SearchNote | None]]:
         """What a question that finds nothing may mean, what that finds, and how to tell of it."""
-        from indexer.store.search import full_text
         from indexer.store.search.query import rewritten
         from indexer.store.tag_sets import without_tracks
 
-        connection = self._reading()
-        written = rewritten(typed)
-        if written is not None and (found := find(written[1])):
-            instead = {typed: written[0]}
-            return written[1], found, lambda: report.SearchNote(instead=instead)
-        if not question.wanted or full_text.count(connection, question):
-            absent = without_tracks(connection, question.tags)
-            return question, (), lambda: report.SearchNote(absent_tags=absent)
-        for meant in self._words().meant(question):
+        instead: dict[str, str] = {}
+        if (written := rewritten(typed)) is not None:
+            other, instead = written[1], {typed: written[0]}
+            if found := find(other):
+                return other, found, lambda: report.SearchNote(instead=instead)
+            for meant in self._meant(other) if self._has_unknown(other) else ():
+                if found := find(meant.question):
+                    return meant.question, found, partial(self._told_of, meant, instead)
+        near: tuple[str, ...] = ()
+        for meant in self._meant(question):
             if found := find(meant.question):
-                return meant.question, found, partial(self._told_of, meant)
-        near = meant.near
-        return question, (), lambda: report.SearchNote(nearest=near)
+                return meant.question, found, partial(self._told_of, meant, {})
+            near = meant.near
+        absent = without_tracks(self._reading(), question.tags)
+        return question, (), lambda: report.SearchNote(nearest=near, absent_tags=absent)
 
-    def _told_of(self, meant: Meant) -> report.SearchNote | None:
-        shown = self._taken(meant)
+    def _meant(self, question: Question) -> Iterator[Meant]:
+        """What a question may mean whose words no track has together; nothing if some have."""
+        from indexer.store.search import full_text
+
+        if question.wanted and not full_text.count(self._reading(), question):
+            yield from self._words().meant(question)
+
+    def _has_unknown(self, question: Question) -> bool:
+        """Whether it asks for a word that no track has, or none in its field."""
+        from indexer.store.search import full_text
+
+        there = partial(full_text.occurs, self._reading())
+        return not all(any(map(there, group)) for group in question.wanted)
+
+    def _told_of(self, meant: Meant, instead: dict[str, str]) -> report.SearchNote | None:
+        shown = instead | self._taken(meant)
         return report.SearchNote(instead=shown) if shown else None
 
     def _taken(self, meant: Meant) -> dict[str, str]:

@@ -78,16 +78,21 @@ def without_added(connection: Connection, question: Question) -> Question | None
 def words_of(question: Question) -> str:
     """The words of a question that may be missing, as they were typed but for case and accents.
 
-    And those of fields beside them, if these are all that is left.
+    And those that are needed beside them, if these are all that is left.
     """
     free = " ".join(_word(group) for group in question.groups if _may_be_missing(group))
-    return free or " ".join(_of_field(group) for group in question.groups if _of_field(group))
+    return free or " ".join(filter(None, map(_as_typed, question.groups)))
 
 
-def _of_field(group: Group) -> str:
-    words = group[0]
-    is_one = len(group) == 1 and isinstance(words, Words) and words.field and not words.negated
-    return f"{words.field}:{words.text}" if is_one and isinstance(words, Words) else ""
+def _as_typed(group: Group) -> str:
+    """Words of a field, in quotes, or with OR between them; empty for what is no word."""
+    asked = [one for one in group if isinstance(one, Words) and not one.negated]
+    return " OR ".join(map(_of_field, asked))
+
+
+def _of_field(words: Words) -> str:
+    text = f'"{words.text}"' if words.quoted else words.text
+    return f"{words.field}:{text}" if words.field else text
 
 
 def _of_best(

@@ -19,7 +19,7 @@ from indexer.store.search.spellings import other_spellings, searchable
 
 _TERM: Final = re.compile(
     r"""
-    (?P<minus>-?)
+    (?P<minus>-*)
     (?:(?P<field>[A-Za-z_]+):(?=\S))?
     (?:"(?P<phrase>[^"]*)"|(?P<word>(?<=[Tt][Aa][Gg]:)[^\s"=]+="[^"]*"|\S+))
     """,

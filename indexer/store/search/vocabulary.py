@@ -37,13 +37,17 @@ _MOST_PARTS: Final = 50
 _MOST_LIKE: Final = 20
 _IN_ONE_BLOCK: Final = 10_000
 """Words that are taken apart at once; so few that they are found fast. A guess."""
-_MOST_REPLACED: Final = 20
-"""Maximum words of a question that are replaced: measured with the 200 000 words of a million
-tracks, 30 ms each. A guess: a text with more of them was pasted by mistake."""
-_MOST_OF_PASTED: Final = 3
-"""The same of a question with more words: a track has all the others. A guess."""
+_MOST_TYPED: Final = 20
+"""Words of a question; with more of them it was pasted. A guess."""
+_MOST_COMPARED: Final = 8
+"""Words of a question of which each is compared with all of the index: measured with the 200 000
+words of a million tracks, 30 ms each. A guess."""
+_MOST_OF_LONG: Final = 3
+"""Maximum words of a longer question that are compared: a track has all the others. A guess."""
 _LONG: Final = 8
 """Letters of a word that may have one error more where other words say which track is meant."""
+_REMEMBERED: Final = 2
+"""Questions: what was typed, and as other programs take it."""
 _NEAR: Final = 3
 """Maximum words that are named where nothing was found."""
 _LONGEST_APART: Final = 30
@@ -94,7 +98,6 @@ class _Replaced(NamedTuple):
 class _Thought(NamedTuple):
     """What one question may mean."""
 
-    question: Question
     known: list[Meant]
     rest: Iterator[Meant]
     """What is found out when it is asked for."""
@@ -144,9 +147,10 @@ class Vocabulary:
             connection.execute(_DROP_WORDS)
         self._firsts = [block.first for block in self._blocks]
         self._connection = connection
-        self._last: _Thought | None = None
+        self._thoughts: dict[Question, _Thought] = {}
+        """What the last questions may mean; at most `_REMEMBERED`."""
         self._compared: dict[tuple[str, int], list[str]] = {}
-        """Words like those of the last question, which is asked in several ways."""
+        """Words like those of these questions, which are asked in several ways."""
 
     def meant(self, question: Question) -> Iterator[Meant]:
         """What a question that finds nothing may mean, the likeliest first; at least one.
@@ -156,10 +160,11 @@ class Vocabulary:
         be mistyped, since other tracks may have it; then some may be too many (`fewer`). The last
         ones are remembered: tracks, albums and artists are asked for one by one.
         """
-        if self._last is None or self._last.question != question:
-            self._last = _Thought(question, [], self._ways(question))
-            self._compared.clear()
-        thought = self._last
+        if question not in self._thoughts:
+            if len(self._thoughts) == _REMEMBERED:
+                self._forget()
+            self._thoughts[question] = _Thought([], self._ways(question))
+        thought = self._thoughts[question]
         yield from thought.known
         while way := self._next(thought):
             thought.known.append(way)
@@ -170,8 +175,12 @@ class Vocabulary:
         try:
             return next(thought.rest, None)
         except BaseException:
-            self._last = None
+            self._forget()
             raise
+
+    def _forget(self) -> None:
+        self._thoughts.clear()
+        self._compared.clear()
 
     def _ways(self, question: Question) -> Iterator[Meant]:
         loose = looser(question)
@@ -187,7 +196,7 @@ class Vocabulary:
         if groups != question.groups and tagged == loose:  # `love to day` may be Love 2 Day
             yield Meant(loose, {}, first.near)
         split = _split(question)
-        if split != question and len(split.groups) <= _MOST_REPLACED:
+        if split != question and len(split.groups) <= _MOST_TYPED:
             yield from self._ways(split)
             return
         if len(groups) == 1:
@@ -222,23 +231,28 @@ class Vocabulary:
     def _all_mistyped(self, groups: tuple[Group, ...]) -> Question | None:
         """Each word, or one that is like it; None where a word is needed that is like none.
 
-        And None for a text that was pasted, since each word is compared with all of the index.
+        And None for many words, since each is compared with all of the index.
         """
-        if sum(map(len, groups)) > _MOST_REPLACED:
+        if sum(map(len, groups)) > _MOST_COMPARED:
             return None
         found: list[Group] = []
+        of_words = [group for group in groups if _words_of(group)]
+        names = [group for group in of_words if not all(map(_is_number, _words_of(group)))]
         for group in groups:
+            if len(names) == 1 < len(of_words) and any(map(self._is_there, _words_of(group))):
+                found.append(group)  # numbers do not tell which of the words like it was meant
+                continue
             found.append(self._mistyped(group))
             if found[-1] == group and self._is_missing(loosened_group(group)):
                 return None
         return looser(Question(tuple(found)))
 
     def _is_missing(self, group: Group) -> bool:
-        """Whether no track has a word that is needed."""
-        words = group[0]
-        if len(group) > 1 or not isinstance(words, Words) or words.negated or words.optional:
+        """Whether no track has a word of which one is needed."""
+        words = [one for one in group if isinstance(one, Words)]
+        if len(words) < len(group) or any(one.negated or one.optional for one in words):
             return False
-        return not full_text.occurs(self._connection, words)
+        return not any(full_text.occurs(self._connection, one) for one in words)
 
     def _mistyped(self, group: Group) -> Group:
         """Each word, or one that is like it."""
@@ -255,7 +269,7 @@ class Vocabulary:
         near: list[str] = []
         replaced = 0
         groups = list(asked)
-        most = _MOST_REPLACED if len(groups) <= _MOST_REPLACED else _MOST_OF_PASTED
+        most = _MOST_COMPARED if sum(map(len, groups)) <= _MOST_COMPARED else _MOST_OF_LONG
         for number, group in enumerate(groups):
             words = _words_of(group)
             if not words or any(map(self._is_there, words)):
@@ -310,7 +324,7 @@ class Vocabulary:
 
     def _joined(self, groups: Sequence[Group]) -> Iterator[Group]:
         """The groups, with neighbours as one where the index has them so: `hyper ballad`."""
-        most = _MOST_JOINED if len(groups) <= _MOST_REPLACED else 2
+        most = _MOST_JOINED if len(groups) <= _MOST_TYPED else 2
         at = 0
         while at < len(groups):
             for end in range(min(at + most, len(groups)), at + 1, -1):
@@ -324,8 +338,8 @@ class Vocabulary:
 
     def _together(self, groups: Sequence[Group]) -> Words | None:
         """Neighbours as one word, also where the first or last is written otherwise: `ten cc`."""
-        words = [one for group in groups for one in _words_of(group)]
-        if len(words) != len(groups) or any(one.field for one in words):
+        words = _one_of_each(groups)
+        if not words or any(one.field for one in words):
             return None
         texts = [one.text for one in words]
         if sum(map(len, texts)) > _LONGEST_APART:
@@ -456,6 +470,12 @@ def _words_of(group: Group) -> tuple[Words, ...]:
     return words if len(words) == len(group) else ()
 
 
+def _one_of_each(groups: Sequence[Group]) -> list[Words]:
+    """The word that each of these groups is; none if any is something else, or several words."""
+    words = [_words_of(group) for group in groups]
+    return [one for (one,) in words] if all(len(one) == 1 for one in words) else []
+
+
 def _split(question: Question) -> Question:
     """The same question, with words that have signs between them each by itself."""
     return Question(tuple(part for group in question.groups for part in _split_group(group)))
@@ -477,9 +497,9 @@ def _numbered(groups: Sequence[Group]) -> Iterator[Group]:
     at = 0
     while at < len(groups):
         for end in range(min(at + _MOST_JOINED, len(groups)), at + 1, -1):
-            words = [one for group in groups[at:end] for one in _words_of(group)]
-            texts = [one.text for one in words if not one.field]
-            number = number_of(texts) if len(texts) == end - at else None
+            words = _one_of_each(groups[at:end])
+            texts = [one.text for one in words]
+            number = None if not words or any(one.field for one in words) else number_of(texts)
             if number is not None:
                 yield (Words(str(number), others=(" ".join(texts),)),)
                 at = end
@@ -502,6 +522,10 @@ def _asking(name: str) -> Question:
 
 def _may_be_another(words: Words) -> bool:
     return not (words.negated or words.optional or words.quoted)
+
+
+def _is_number(words: Words) -> bool:
+    return words.text.isdecimal()
 
 
 def _is_there(words: Words, there: Collection[str]) -> bool:

@@ -269,6 +269,24 @@ def test_a_field_is_understood_as_people_write_it_where_nothing_is_found(
     assert err == f"indexer: nothing for {typed}; showing {written}\n"
 
 
+@pytest.mark.parametrize(
+    ("typed", "written", "mistyped", "word", "meant"),
+    [
+        ("artist: bjrok", "artist:bjrok", "bjrok", "björk", "artist:björk"),
+        ("bjrok NOT live", "bjrok -live", "bjrok", "björk", "björk -live"),
+    ],
+)
+def test_a_mistyped_word_of_a_field_as_people_write_it_is_corrected(
+    indexer: Run, typed: str, written: str, mistyped: str, word: str, meant: str
+) -> None:
+    code, out, err = indexer("search", typed)
+    assert (code, out) == (0, indexer("search", meant).out)
+    assert err.splitlines() == [
+        f"indexer: nothing for {typed}; showing {written}",
+        f"indexer: nothing for {mistyped}; showing {word}",
+    ]
+
+
 @pytest.mark.parametrize("typed", ["year: xqzv", "year > zzzz", "artist: xqzv"])
 def test_what_is_no_field_with_a_value_is_looked_for_as_words(indexer: Run, typed: str) -> None:
     code, out, err = indexer("search", typed)

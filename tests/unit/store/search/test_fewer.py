@@ -46,6 +46,8 @@ MEANT = {
     "autobahn 74": ("Autobahn", None),
     "the '74": ("Autobahn", None),
     "autobahn flac": ("Autobahn", None),
+    "cure OR tiesto remaster": ("Adagio for Strings", "cure OR tiësto"),
+    '"kraftwerk" lyrics': ("Autobahn", '"kraftwerk"'),
     "symphony no 5": ("Symphony No. 5, Op. 47: IV. Allegro non troppo", None),
 }
 

@@ -146,6 +146,11 @@ def test_dashes_alone_are_looked_for_and_leave_out_nothing(typed: str) -> None:
     assert parse(typed).wanted
 
 
+@pytest.mark.parametrize("typed", ["artist:x", '"a b"', "title:(", 'artist:"x y"', "year:1990"])
+def test_more_dashes_than_one_leave_out_as_one_does(typed: str) -> None:
+    assert parse(f"love --{typed}") == parse(f"love ---{typed}") == parse(f"love -{typed}")
+
+
 def test_an_emoji_is_not_the_beginning_of_the_word_for_it() -> None:
     ((words,),) = parse("🔥").groups
     assert isinstance(words, Words)

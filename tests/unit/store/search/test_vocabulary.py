@@ -29,6 +29,7 @@ MEANT = {
 }  # fmt: skip
 
 
+UNKNOWN = tuple(f"qqqq{chr(97 + number)}xxxx" for number in range(20))
 TABLES = """
 CREATE VIRTUAL TABLE track_search USING fts5 (title);
 CREATE TABLE tag_words (name, words, set_id);
@@ -153,21 +154,40 @@ def test_a_pasted_text_that_is_in_no_name_is_not_compared_word_by_word(
     monkeypatch.setattr(words, "_like", noted)
     asked = [f"qqqq{chr(97 + number // 26)}{chr(97 + number % 26)}xxxx" for number in range(80)]
     list(words.meant(parse(" ".join(asked))))
-    assert len(set(compared)) == vocabulary._MOST_OF_PASTED
+    assert len(set(compared)) == vocabulary._MOST_OF_LONG
     compared.clear()
-    list(words.meant(parse(" ".join(asked[: vocabulary._MOST_REPLACED]))))
-    assert len(set(compared)) == vocabulary._MOST_REPLACED
+    list(words.meant(parse(" ".join(asked[: vocabulary._MOST_COMPARED]))))
+    assert len(set(compared)) == vocabulary._MOST_COMPARED
     compared.clear()
     ways = list(words.meant(parse(f"{asked[0]} betta zetta")))
     assert [one.mistyped for one in ways] == [False, False], "none has the first word"
     assert compared.count("betta") == 1
 
 
+@pytest.mark.parametrize(
+    "typed", [" OR ".join(UNKNOWN[:19]), " ".join(f"{one} OR {one}xx" for one in UNKNOWN[:9]),
+              " ".join(f"{one}-{one}xx" for one in UNKNOWN[:9])]
+)  # fmt: skip
+def test_few_words_of_a_long_question_are_compared_also_with_others_between(
+    words: Vocabulary, monkeypatch: pytest.MonkeyPatch, typed: str
+) -> None:
+    compared: list[str] = []
+    compare = words._compare
+
+    def noted(typed: str, allowed: int) -> list[str]:
+        compared.append(typed)
+        return compare(typed, allowed)
+
+    monkeypatch.setattr(words, "_compare", noted)
+    assert not any(one.mistyped for one in words.meant(parse(typed)))
+    assert len(set(compared)) <= vocabulary._MOST_COMPARED
+
+
 def test_a_pasted_text_of_words_of_the_index_is_compared_with_none_of_it(
     words: Vocabulary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(words, "_like", lambda *_: pytest.fail("compared"))
-    many = " ".join(f"alpha{number}" for number in range(vocabulary._MOST_REPLACED + 1))
+    many = " ".join(f"alpha{number}" for number in range(vocabulary._MOST_COMPARED + 1))
     monkeypatch.setattr(full_text, "occurs", lambda *_: True)
     assert not any(one.mistyped for one in words.meant(parse(many)))
 
@@ -212,3 +232,25 @@ def test_a_word_is_compared_once_though_a_question_is_asked_in_several_ways(
     ways = list(words.meant(parse("betta-zetta bethany")))
     assert [one.mistyped for one in ways].count(True) == 1, "also with the words apart"
     assert len(compared) == len(set(compared))
+
+
+@pytest.mark.parametrize("typed", ["hyper OR ballad -zeta", "hyper OR ballad year:1999"])
+def test_a_condition_beside_alternatives_is_no_part_of_one_word(
+    words: Vocabulary, typed: str
+) -> None:
+    asked = parse(typed)
+    for way in words.meant(asked):
+        assert way.question.groups[1:] == asked.groups[1:]
+
+
+def test_alternatives_beside_a_condition_say_no_number() -> None:
+    asked = parse("forty OR one -live")
+    assert list(vocabulary._numbered(asked.groups)) == list(asked.groups)
+
+
+def test_a_word_that_tracks_have_is_not_taken_for_another_for_a_number_alone(
+    words: Vocabulary,
+) -> None:
+    words._connection.execute("INSERT INTO track_search VALUES ('bta 777')")
+    fresh = Vocabulary(words._connection)
+    assert not any(one.mistyped for one in fresh.meant(parse("beta 777")))
