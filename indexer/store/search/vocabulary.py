@@ -81,9 +81,11 @@ class Meant(NamedTuple):
             return self.instead
         there = {word for name in names for word in searchable(name or "").split()}
         taken: dict[str, str] = {}
-        for words, *_ in self.question.groups:
-            if isinstance(words, Words) and not _is_there(words, there):
-                taken.update((words.text, one) for one in words.others if one in there)
+        for group in self.question.groups:
+            asked = [one for one in group if isinstance(one, Words)]
+            if not any(_is_there(words, there) for words in asked):
+                likely = ((words.text, one) for words in asked for one in words.others)
+                taken.update((typed, one) for typed, one in likely if one in there)
         return taken
 
 

@@ -254,3 +254,14 @@ def test_a_word_that_tracks_have_is_not_taken_for_another_for_a_number_alone(
     words._connection.execute("INSERT INTO track_search VALUES ('bta 777')")
     fresh = Vocabulary(words._connection)
     assert not any(one.mistyped for one in fresh.meant(parse("beta 777")))
+
+
+@pytest.mark.parametrize(
+    ("name", "taken"),
+    [("Beta", {"betta": "beta"}), ("Gamma", {"gama": "gamma"}), ("Gama beta", {})],
+)
+def test_of_alternatives_the_one_that_was_taken_for_another_is_told(
+    name: str, taken: dict[str, str]
+) -> None:
+    either = (Words("betta", others=("beta",)), Words("gama", others=("gamma",)))
+    assert Meant(Question((either,)), {}, (), mistyped=True).taken([name]) == taken
