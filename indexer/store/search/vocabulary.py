@@ -212,12 +212,12 @@ class Vocabulary:
 
     def _without_added(self, asked: Question, first: Meant) -> Meant | None:
         """Without words that people add to a name, where what is left is one; else None."""
-        some = without_added(self._connection, looser(first.question))
-        if some is None:
-            return None
-        return first._replace(
-            question=some, instead={**first.instead, words_of(asked): words_of(some)}
-        )
+        for question in (first.question, looser(first.question)):
+            some = without_added(self._connection, question)
+            if some is not None and full_text.count(self._connection, some):
+                told = {**first.instead, words_of(asked): words_of(some)}
+                return first._replace(question=some, instead=told)
+        return None
 
     def _fewer(self, asked: Question, tagged: Question, first: Meant) -> Iterator[Meant]:
         """Only some of the words, as they were typed; else at least two of the corrected ones."""

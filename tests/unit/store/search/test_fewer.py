@@ -26,6 +26,7 @@ NAMES = (
     "Mozart | Symphony No. 40, K. 550 | Late Symphonies | 1978",
     "Shostakovich | Symphony No. 5, Op. 47: IV. Allegro non troppo | Symphonies | 1975",
     "Lauryn Hill | Ex-Factor | Miseducation | 1998",
+    "The Wedding | Forty Days | Forty | 1983",
 )
 MEANT = {
     "artist:cure live": ("Friday I'm in Love", "artist:cure"),
@@ -35,7 +36,7 @@ MEANT = {
     "shostakovich 1906": ("Symphony No. 5, Op. 47: IV. Allegro non troppo", "shostakovich"),
     "dj tiesto": ("Adagio for Strings", "tiësto"),
     "songs by kraftwerk": ("Autobahn", "kraftwerk"),
-    "the cure band": ("Friday I'm in Love", "cure"),
+    "the cure band": ("Friday I'm in Love", "the cure"),
     "official video cure wish": ("Friday I'm in Love", "cure wish"),
     "tiesto qqqq": ("Adagio for Strings", "tiësto"),
     "because mp3 beatles": ("Because", "because beatles"),
@@ -77,6 +78,15 @@ def test_the_most_important_words_are_found_and_told(
     told = [one for note in notes for one in note.instead.values()]
     assert told[-1:] == ([] if shown is None else [shown])
     assert len(list(library.search([typed], of="artists"))) == len(found)
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"), [("title:40 remaster", "title:40"), ("cuer remaster", "cure")]
+)
+def test_without_added_words_that_is_shown_which_is_told(
+    library: Library, typed: str, shown: str
+) -> None:
+    assert list(library.search([typed])) == list(library.search([shown])) != []
 
 
 @pytest.mark.parametrize(
