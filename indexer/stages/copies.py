@@ -3,7 +3,7 @@
 For moves that no inode shows: to another disk or root, on a file system without stable inodes, by
 a program that copies first and deletes later, or out of a backup. The evidence, in this order:
 
-1. size, mtime and tags are those of the row;
+1. size, mtime and tags are those of the row, and no essence of the same reader says otherwise;
 2. the sound is: the essence (`tags.essence`).
 
 Either counts only if exactly one row has it. Tags alone prove nothing.
@@ -41,6 +41,8 @@ class Copy(Struct, frozen=True):
     stamp: Stamp
     shaped: Shaped
     essence: bytes | None
+    reader_version: int
+    """Of the reader that told the essence."""
 
     @property
     def is_conclusive(self) -> bool:
@@ -111,7 +113,14 @@ class Copies:
         """What is known of the file of a row in a root that is there."""
         columns = tracks.columns_of(self._connection, known.id)
         shaped = reshape(columns, known.path, self._trees[known.root_id].name)
-        return Copy(known.root_id, known.path, known.stamp, shaped, known.essence)
+        return Copy(
+            known.root_id,
+            known.path,
+            known.stamp,
+            shaped,
+            known.essence,
+            known.reader_version,
+        )
 
     def _may_be_meant(self, row: IndexedFile, heir: IndexedFile) -> bool:
         """Whether a row is older than a copy, and its file is gone since that was made."""
@@ -135,10 +144,14 @@ class Copies:
         return alike[0] if len(alike) == 1 else None
 
     def _is_unchanged(self, known: IndexedFile, copy: Copy) -> bool:
-        """Whether size, mtime and tags are equal, and the essence does not say otherwise."""
+        """Whether size, mtime and tags are equal, and the essence does not say otherwise.
+
+        An older reader may have told the same sound otherwise. (0 is no reader: see `IndexedFile`.)
+        """
         if known.stamp.size != copy.stamp.size:
             return False
-        if known.essence and copy.essence and known.essence != copy.essence:
+        of_one_reader = len({known.reader_version, copy.reader_version} - {0}) < 2
+        if of_one_reader and known.essence and copy.essence and known.essence != copy.essence:
             return False
         clock_ns = max(self._clock_ns(known.root_id, known.path), self._clock_ns(*_place(copy)))
         if abs(known.stamp.mtime_ns - copy.stamp.mtime_ns) >= clock_ns:

@@ -70,7 +70,7 @@ class Upserter:
         if known is not None and not is_new and (one.from_afar or track.essence == known.essence):
             return known
         shaped = shape(track, one.path, self._trees[one.root_id].name)
-        copy = Copy(one.root_id, one.path, one.stamp, shaped, track.essence)
+        copy = Copy(one.root_id, one.path, one.stamp, shaped, track.essence, READER_VERSION)
         return self._copies.left_behind(copy) or known
 
     def _make_room(self, confirmed: Sequence[Confirmed]) -> None:

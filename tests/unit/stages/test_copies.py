@@ -24,6 +24,7 @@ from indexer.store import roots, scrubs, tracks
 from indexer.store.connection import open_index, write_transaction
 from indexer.store.scrubs import Scrub
 from indexer.store.work import scans
+from indexer.tags import READER_VERSION
 from tests.recordings import recording
 from tests.trees import ask, dump, newest_change, put, replayed
 from tests.unit.tags.test_ogg_chain import chain
@@ -552,6 +553,24 @@ def test_rows_without_an_essence_are_known_by_size_mtime_and_tags(
         connection.execute("UPDATE tracks SET essence = NULL")
     (disks.other / "b.mp3").unlink()
     assert disks.scan() == {("music", moved.name): track}
+
+
+@pytest.mark.parametrize(("version", "is_known"), [(1, True), (0, False), (READER_VERSION, False)])
+def test_what_another_version_of_the_reader_told_of_a_sound_makes_no_other_file_of_it(
+    disks: Disks, settings: Settings, version: int, *, is_known: bool
+) -> None:
+    source = disks.write(disks.music / "a.mp3", recording(1))
+    disks.write(disks.music / "other.mp3", recording(2))
+    track = disks.scan()["music", "a.mp3"]
+    kept = disks.copy(source, disks.music.parent / "kept.mp3")
+    source.unlink()
+    disks.scan()
+    with closing(open_index(settings.db, write=True)) as connection:
+        connection.execute(
+            "UPDATE tracks SET essence = zeroblob(16), reader_version = ?", (version,)
+        )
+    disks.copy(kept, disks.other / "b.mp3")
+    assert (disks.scan()["other", "b.mp3"] == track) is is_known
 
 
 def test_a_root_that_is_away_loses_no_id_to_a_copy(disks: Disks) -> None:
