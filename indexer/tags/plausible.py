@@ -20,9 +20,9 @@ LIKELY: Final = 4000
 """Bytes of a second from which on nothing but PCM is doubted. A guess: 32 kbit/s."""
 ANY: Final = 1
 """Of all other codecs. A guess."""
-FLAC_FRAME, FLAC_SAMPLES = 10, 16_384
-"""Bytes of a frame of silence, and samples of the longest one of the streamable subset (RFC 9639,
-7)."""
+FLAC_FRAME, FLAC_SAMPLES = 10, 65_536
+"""Bytes of a frame of silence, and samples of the longest one (RFC 9639, 9.1.1), which `flac --lax`
+writes."""
 GAPS: Final = 4
 """How many times as long as its sound a container of PCM may be. A guess."""
 MOST_S: Final = 1_000_000

@@ -42,6 +42,12 @@ def test_the_bytes_of_pcm_are_known_but_for_gaps() -> None:
     assert checked(16_000, pcm(9))[0] is None
 
 
+def test_silence_in_the_longest_frames_of_flac_is_possible() -> None:
+    """Two hours of it, as `flac --lax --blocksize=65535` writes them."""
+    silence = Track(codec="flac", duration=7200.0, sample_rate=44_100, bitrate=104)
+    assert checked(93_340, silence) == (7200, 104)
+
+
 def test_a_file_that_was_cut_short_keeps_the_length_of_the_whole() -> None:
     assert checked(FREE, Track(codec="flac", duration=9e5, short=0.01))[0] == 9e5
     assert checked(FREE, Track(codec="flac", duration=3e6, short=0.01))[0] is None
