@@ -141,7 +141,9 @@ def _read_ac3(window: Window) -> Track:
 
 def _without_tags_behind(window: Window) -> Window:
     """What mutagen measures, which takes the tags behind the sound for more of it."""
-    return window_on(window, (0, end_of_sound(window)))
+    end = end_of_sound(window)
+    window.seek(0)
+    return window if end == window.size else window_on(window, (0, end))
 
 
 def _read_true_audio(window: Window) -> Track:

@@ -25,6 +25,9 @@ ELEMENTS_LIMIT: Final = 4000
 """Maximum elements looked at. A guess: frames of 4 bytes, which are silence."""
 EQUAL_LIMIT: Final = 256
 """Maximum frames that are passed since they came before: 6 s of silence in MP3. A guess."""
+EQUAL_REACH: Final = 256 * 1024
+"""Maximum bytes of them, which are read: as many at 320 kbit/s, 1.5 s of a compact disc's sound. A
+guess."""
 BLOCK_HEAD: Final = 3
 """Bytes of a block behind the number of its track: a time and flags."""
 
@@ -42,11 +45,11 @@ def essence_of_matroska(window: Window, codec: str) -> bytes:
     at, end = window.sound[0]
     elements = Elements(window)
     contents: dict[bytes, None] = {}
-    left, equal = REACH, 0
+    left, equal, passed = REACH, 0, 0
     for _ in range(ELEMENTS_LIMIT):
         window.hold(at, 16)
         element = elements.at(at, end) if at < end else None
-        if element is None or left <= 0 or equal >= EQUAL_LIMIT:
+        if element is None or left <= 0 or equal >= EQUAL_LIMIT or passed >= EQUAL_REACH:
             break
         if element.id in {CLUSTER, BLOCK_GROUP}:
             at = element.begin
@@ -56,6 +59,7 @@ def essence_of_matroska(window: Window, codec: str) -> bytes:
             frame = content[integer_in(content, 0)[1] + BLOCK_HEAD :][:left]
             if frame in contents:
                 equal += 1
+                passed += element.end - element.begin
             else:
                 contents[frame] = None
                 left -= len(frame)

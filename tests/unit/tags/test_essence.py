@@ -276,6 +276,22 @@ def test_the_essence_takes_one_read_more_at_most(
     assert with_it.reads <= without.reads + 1
 
 
+def test_of_silence_in_matroska_little_is_read() -> None:
+    parts = raw_matroska.info(), raw_matroska.tracks(raw_matroska.entry("A_PCM/INT/LIT"))
+    silence = [raw_matroska.block(0, bytes(8192))] * 400
+    file = Counting(raw_matroska.segment(*parts, raw_matroska.cluster(0, *silence)))
+    assert len(tags.read_plain(file, b".mka").essence or b"") == essence.SIZE
+    assert file.reads < 100
+
+
+@pytest.mark.parametrize(("suffix", "most"), [(".aac", 5), (".ac3", 3)])
+def test_sound_without_tags_behind_it_is_read_once(suffix: str, most: int) -> None:
+    """The head, the tail, and the middle; of AAC, frames in two more places."""
+    file = Counting(corpus.template(suffix) * 20)
+    tags.read_track(file, suffix.encode())
+    assert file.reads <= most
+
+
 @pytest.mark.parametrize("template", STREAMS)
 def test_a_file_that_is_cut_anywhere_has_an_essence_or_none(template: str) -> None:
     content = corpus.tagged(template, title="One")
