@@ -69,6 +69,7 @@ class Window:
 
     __slots__ = (
         "_at",
+        "_behind",
         "_block",
         "_budget",
         "_head",
@@ -100,6 +101,7 @@ class Window:
         self._head = b""
         """The first block, when there is another one: the format is asked for there again."""
         self._tail: bytes | None = None
+        self._behind: list[tuple[int, bytes]] | None = None
         self.size = file.seek(0, os.SEEK_END)
         self.is_measured = False
         """Set by a reader that met the end which the file announces, or that met no announcement:
@@ -233,6 +235,16 @@ class Window:
                 self._tail = self.fetch(at, self.size - at)
         return self._tail
 
+    @property
+    def behind(self) -> list[tuple[int, bytes]]:
+        """Where each tag at the file's end begins, the last one first, and its last bytes.
+
+        They are looked for once: of a tag with a picture, each part is a read.
+        """
+        if self._behind is None:
+            self._behind = _tags_behind(self)
+        return self._behind
+
     def fetch(self, at: int, size: int) -> bytes:
         """Read at an offset; an unbuffered file may return fewer bytes per call."""
         self._budget -= size
@@ -284,20 +296,19 @@ def window_on(window: Window, *pieces: Piece) -> Window:
 
 def end_of_sound(window: Window) -> int:
     """The offset of the first of the tags at the file's end; its size without any."""
-    found = _tags_behind(window)
-    return found[-1][0] if found else window.size
+    return window.behind[-1][0] if window.behind else window.size
 
 
 def id3v2_behind(window: Window) -> int | None:
     """The offset of an ID3v2 tag among the tags at the file's end; None without one."""
-    for at, foot in _tags_behind(window):
+    for at, foot in window.behind:
         if foot[-10:-7] == b"3DI" and window.glance(at, 3) == b"ID3":
             return at
     return None
 
 
 def _tags_behind(window: Window) -> list[tuple[int, bytes]]:
-    """Where each tag at the file's end begins, the last one first, and its last bytes."""
+    """See `Window.behind`."""
     found: list[tuple[int, bytes]] = []
     end = window.size
     tail = window.tail

@@ -12,7 +12,7 @@ from mutagen.flac import FLAC
 from mutagen.id3 import ID3, TIT2
 
 from indexer import tags
-from indexer.tags import essence
+from indexer.tags import essence, window
 from indexer.tags.window import Window, end_of_sound
 from tests import corpus, mp4_files, raw_matroska
 
@@ -290,6 +290,23 @@ def test_sound_without_tags_behind_it_is_read_once(suffix: str, most: int) -> No
     file = Counting(corpus.template(suffix) * 20)
     tags.read_track(file, suffix.encode())
     assert file.reads <= most
+
+
+def test_tags_behind_the_sound_are_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = io.BytesIO(mpeg(*range(500)))
+    ape = APEv2()
+    ape["Cover Art (Front)"] = b"c.jpg\0" + bytes(50_000)
+    ape.save(file)
+    looks: list[Window] = []
+    look = window._tags_behind
+
+    def counted(one: Window) -> list[tuple[int, bytes]]:
+        looks.append(one)
+        return look(one)
+
+    monkeypatch.setattr(window, "_tags_behind", counted)
+    tags.read_track(file, b".mp3")
+    assert len(looks) == 1
 
 
 @pytest.mark.parametrize("template", STREAMS)
