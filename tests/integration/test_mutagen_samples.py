@@ -14,7 +14,7 @@ import sys
 import tarfile
 import time
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, cast
 
 import mutagen
 import pytest
@@ -105,21 +105,51 @@ def ours(path: Path) -> Outcome:
     return track.title or "", "; ".join(track.artists), track.album or "", track.duration
 
 
+Fields = dict[int, str | float | None]
+"""Position in an Outcome -> what is there in ours."""
+
 BETTER: dict[str, Outcome] = {
-    "64bit.mp4": None,
+    "64bit.mp4": None,  # it has no sound
     "no-tags.3g2": ("", "", "", 16.346855555555557),
 }
-"""Where we differ from mutagen: the first has no sound; of the second, mutagen takes the duration
-of the header, where that of the sound (which ffprobe shows, too) is longer."""
+"""Where we differ from mutagen. Of the second, mutagen takes the duration of the header, where that
+of the sound (which ffprobe shows, too) is longer."""
+TAGS_BEHIND: dict[str, Fields] = {
+    "97-unknown-23-update.mp3": {3: 3.7355},
+    "bad-TYER-frame.mp3": {3: 0.940425},
+    "id3v1v2-combined.mp3": {3: 0.14475},
+    "silence-44-s-v1.mp3": {3: 3.7355},
+    "silence-44-s.mp3": {3: 3.7355},
+    "audacious-trailing-id32-id31.mp3": {
+        0: "Silence", 1: "piman", 2: "Quod Libet Test Data", 3: 3.7675,
+    },
+    "audacious-trailing-id32-apev2.mp3": {0: "safdsaf", 1: "dsdgsg", 2: "safdsa"},
+}  # fmt: skip
+"""mutagen counts tags behind the sound as sound, and does not read an ID3v2 tag there."""
+IMPOSSIBLE: dict[str, Fields] = {
+    "apev2-lyricsv2.mp3": {3: None},  # 211 s in 50 KB
+    "bad-POPM-frame.mp3": {3: None},  # 189 s in 2 KB
+    "nero-chapters.m4b": {3: None},  # 47 hours in 80 KB
+    "bad-xing.mp3": {3: 0.1306122448979592},  # no frames, as its header says
+}
+"""Samples of which the middle was cut out: their headers tell a length that they cannot have."""
+
+
+def expected(path: Path) -> Outcome:
+    """What ours should be."""
+    theirs = BETTER[path.name] if path.name in BETTER else mutagens(path)
+    fields = {**TAGS_BEHIND, **IMPOSSIBLE}.get(path.name)
+    if theirs is None or not fields:
+        return theirs
+    title, artist, album, seconds = (fields.get(at, one) for at, one in enumerate(theirs))
+    return cast("Outcome", (title, artist, album, seconds))
 
 
 def test_every_sample_is_read_as_mutagen_reads_it_or_refused_as_by_mutagen(
     samples: list[Path],
 ) -> None:
     different = {
-        path.name: (mutagens(path), ours(path))
-        for path in samples
-        if mutagens(path) != ours(path) and ours(path) != BETTER.get(path.name, ())
+        path.name: (expected(path), ours(path)) for path in samples if expected(path) != ours(path)
     }
     assert different == {}
 

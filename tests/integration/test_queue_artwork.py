@@ -208,6 +208,7 @@ def test_a_job_that_chooses_artwork_makes_way_for_one_that_its_process_takes_fir
     put: list[object] = []
     monkeypatch.setattr(artwork_jobs, "_SLICE_S", 60.0)
     monkeypatch.setattr(artwork_jobs, "delete_unwanted", lambda *_: None)
+    monkeypatch.setattr(artwork_jobs, "follow_names", lambda *_: None)
     monkeypatch.setattr(artwork_jobs, "kinds_wanted", lambda _: [OwnerKind.ALBUM])
     monkeypatch.setattr(artwork_jobs, "put_due_artwork", lambda *words: put.append(words[-1]))
     artwork_jobs.album_cover(cast("IndexWorker", worker), msgspec.Raw(b'{"index": "x"}'))
