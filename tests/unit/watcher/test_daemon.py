@@ -560,13 +560,13 @@ def test_trouble_of_idle_work_alone_is_not_over_after_each_look_that_succeeds(
         patch.setattr(IdleWork, "step", refused)
         patch.setattr(LocalWork, "look", counted)
         told = []
-        for _ in range(600):
+        for _ in range(200):
             stepped.step(1.0)
             told.append(stepped.told.trouble)
         assert all(told[10:])
         assert logged().count("database full") <= 8
         assert logged().count("trouble over") == 1
-        assert looked[0] < 200
+        assert looked[0] < 70
     for _ in range(40):
         stepped.step(1.0)
     assert stepped.told.trouble == ""
