@@ -19,7 +19,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import FrameType
 from typing import NamedTuple, NoReturn
@@ -240,14 +240,12 @@ def _read(one: Input, *, as_mutagen: bool) -> Track | None:
     expected: tuple[type[BaseException], ...]
     expected = (*tags.mutagens_errors(), MemoryError, tags.Refused)
     try:
-        if not as_mutagen:
-            with (  # as mutagen assumes
-                patch.object(mpeg_frames, "is_steady", lambda *_: True),
-                patch.object(ogg, "_start", lambda *_: 0),
-                patch.object(mutagen_vorbis, "start_of", lambda *_: 0),
-            ):
-                return family(Window(io.BytesIO(one.content)), one.suffix)
-        with _mutagens_way(), patch.object(mutagen_vorbis, "start_of", lambda *_: 0):
+        with (  # as mutagen assumes; the second way uses what counts frames for a Xing count of 0
+            patch.object(mpeg_frames, "is_steady", lambda *_: True),
+            patch.object(ogg, "_start", lambda *_: 0),
+            patch.object(mutagen_vorbis, "start_of", lambda *_: 0),
+            _mutagens_way() if as_mutagen else nullcontext(),
+        ):
             return family(Window(io.BytesIO(one.content)), one.suffix)
     except expected:
         return None
