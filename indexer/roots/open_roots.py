@@ -135,12 +135,14 @@ def open_roots(
         follow_links=follow_links,
         touches=touches,
         until=None if patience_s is None else time.monotonic() + patience_s,
+        mounts=mounts,
     )
     trees = Trees(opening.opened, by_id.keys() - (may_hang - now))
     open_trees = OpenRoots(trees, opening.offline, opening.fresh, opening.automounts)
     try:
         for root_id in sorted(now):
             trees.get(root_id)
+        opening.mounts = None
     except BaseException:
         open_trees.close()
         raise
@@ -158,7 +160,11 @@ class _Opening:
         follow_links: bool,
         touches: Touches,
         until: float | None,
+        mounts: Sequence[Mount],
     ) -> None:
+        """`mounts` were read just now."""
+        self.mounts: Sequence[Mount] | None = mounts
+        """Those for the root that is opened next; None: they must be read."""
         self.offline: dict[int, str] = {}
         self.fresh: set[int] = set()
         self.automounts: dict[int, Automounts] = {}
@@ -171,7 +177,8 @@ class _Opening:
     def opened(self, root_id: int) -> Tree | None:
         """One root; None where it is not there, or is left alone."""
         root = self._watched[root_id]
-        mounts = read_mounts()
+        mounts = read_mounts() if self.mounts is None else self.mounts
+        self.mounts = None  # opening may take a while, or mount a disk
         known = roots.mounts(self._connection, root.id)
         self.automounts[root.id] = {}
         if _lacks_disk(self._connection, root, known, self.offline):
